@@ -1,0 +1,313 @@
+"""The command line: ``kanta …`` (spec 1-interfaces section 1). Exit codes: 0 done, 1 failed, 2 bad input, 3 look."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from kanta import __version__
+from kanta.errors import BadArguments, KantaError
+from kanta.home import Home
+
+DONE, FAILED, BAD, LOOK = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. Errors are printed with what, where and the next step."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except KantaError as error:
+        if getattr(options, "json", False):
+            print(json.dumps({"error": error.what, "where": error.where, "next": error.next_step}))
+        else:
+            print("\n".join(error.lines()), file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+    except KeyboardInterrupt:
+        print("Stopped. What was not whole does not count: run the same command again.", file=sys.stderr)
+        return FAILED
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as 2026-11-20") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kanta",
+        description="A nightly loyalty pipeline for retailers.",
+        epilog="The home directory is KANTA_HOME, else data/ in the repository. Exit codes: 0 done, 1 the work failed,"
+        " 2 bad arguments or programme, 3 finished but something was set aside or is missing and needs a look.",
+    )
+    parser.add_argument("--version", action="version", version=f"kanta {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, about: str, parent: Any = commands) -> argparse.ArgumentParser:
+        found: argparse.ArgumentParser = parent.add_parser(name, help=about, description=about)
+        found.set_defaults(run=run)
+        found.add_argument("--quiet", action="store_true", help="print only what went wrong")
+        found.add_argument("--json", action="store_true", help="print the result as one JSON document")
+        return found
+
+    def group(name: str, about: str) -> Any:
+        found = commands.add_parser(name, help=about, description=about)
+        return found.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    demo = command("demo", _demo, "build a home from the sample feed, run every night of it, show what came out")
+    demo.add_argument("--home", type=Path, help="where to build it (default: the home directory)")
+    demo.add_argument("--airflow", action="store_true", help="the last night goes through the real DAGs")
+
+    run = command("run", _run, "the nightly work for one business date, or for a range as one run")
+    run.add_argument("--date", type=_date, help="the business date")
+    run.add_argument("--from", dest="first", type=_date, metavar="DATE", help="first business date of a range")
+    run.add_argument("--to", dest="last", type=_date, metavar="DATE", help="last business date of a range")
+    run.add_argument("--stage", help="only this stage of the night")
+    run.add_argument("--each-night", action="store_true", help="a range as so many nights, each published by itself")
+
+    query = command("query", _query, "SQL (DuckDB) over all tables of the lake")
+    query.add_argument("sql", metavar="SQL")
+    query.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
+    query.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+    query.add_argument("--as-of", type=_date, metavar="DATE", help="as the lake stood after the night of DATE")
+
+    explain = command("explain", _explain, "where every point of a card, transaction or entry comes from")
+    explain.add_argument("kind", choices=("card", "transaction", "entry"))
+    explain.add_argument("id")
+    explain.add_argument("--as-of", type=_date, metavar="DATE")
+
+    verify = command("verify", _verify, "check the ledger's invariants and the lake's own integrity")
+    verify.add_argument("--all", action="store_true", help="also replay the ledger and prove the stores")
+
+    replay = command(
+        "replay", _replay, "derive all loyalty state again from the facts and compare with what is published"
+    )
+    replay.add_argument("--dry-run", action="store_true", help="only list the differences; post no corrections")
+
+    programme = group("programme", "the business rules")
+    check = command("check", _programme_check, "validate a programme; print every problem at once", programme)
+    check.add_argument("dir", nargs="?", type=Path, help="its directory (default: the home's)")
+
+    quarantine = group("quarantine", "rows and files that were refused")
+    listed = command("list", _quarantine_list, "what was set aside and why", quarantine)
+    listed.add_argument("--status", choices=("open", "released", "all"), default="open")
+    show = command("show", _quarantine_show, "one of them, with the row as it came", quarantine)
+    show.add_argument("id")
+    release = command("release", _quarantine_release, "put it through again, corrected", quarantine)
+    release.add_argument("id")
+    release.add_argument(
+        "--set", action="append", default=[], metavar="COLUMN=VALUE", help="a corrected value (may be repeated)"
+    )
+
+    distribution = group("distribution", "store packages")
+    status = command("status", _distribution_status, "sessions and what stores have acknowledged", distribution)
+    status.add_argument("--database", help="only this store database")
+
+    store = group("store", "the reference receiver of store packages")
+    apply = command("apply", _store_apply, "apply packages to a store's database and acknowledge them", store)
+    apply.add_argument("packages", nargs="+", type=Path, metavar="PACKAGE")
+    apply.add_argument("--database", type=Path, required=True, metavar="FILE", help="the store's DuckDB file")
+    apply.add_argument(
+        "--inbox", type=Path, metavar="DIR", help="where acknowledgements go (default: the home's inbox)"
+    )
+    balance = command("balance", _store_balance, "what a card holds, from the store's own database", store)
+    balance.add_argument("card")
+    balance.add_argument("--database", type=Path, required=True, metavar="FILE")
+
+    report = command("report", _report, "one self-contained HTML page of a night")
+    report.add_argument("--date", type=_date, help="the business date (default: the last published night)")
+    report.add_argument("--output", type=Path, metavar="FILE")
+
+    maintenance = command("maintenance", _maintenance, "compaction, snapshot expiry, removal of leftovers")
+    maintenance.add_argument("--keep", type=int, default=30, metavar="N", help="publications kept for --as-of")
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from kanta import demo
+
+    home = Home(options.home.resolve()) if options.home else Home.default()
+    return demo.run(home, quiet=options.quiet, as_json=options.json, airflow=options.airflow)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from kanta import night
+
+    if options.date and (options.first or options.last):
+        raise BadArguments("--date and --from/--to exclude each other", next_step="kanta run --help")
+    first, last = options.first or options.date, options.last or options.date
+    if not first or not last:
+        raise BadArguments("kanta run needs --date, or both --from and --to", next_step="kanta run --date 2026-11-20")
+    if first > last:
+        raise BadArguments(f"--from {first} is after --to {last}", next_step=f"kanta run --from {last} --to {first}")
+    home = Home.default()
+    reporter = night.Reporter(quiet=options.quiet or options.json)
+    if options.stage:
+        if options.stage not in night.STAGE_NAMES:
+            raise BadArguments(f"There is no stage {options.stage}", next_step=f"one of {', '.join(night.STAGE_NAMES)}")
+        result = {options.stage: night.run_stage(home, options.stage, last, reporter=reporter)}
+    else:
+        result = night.run(home, first, last, each_night=options.each_night, reporter=reporter)
+    if options.json:
+        print(json.dumps(result, default=str))
+    return LOOK if night.needs_a_look(result) else DONE
+
+
+def _query(options: argparse.Namespace) -> int:
+    from kanta import reading
+
+    reading.query(
+        Home.default(),
+        options.sql,
+        form="json" if options.json else options.format,
+        output=options.output,
+        as_of=options.as_of,
+    )
+    return DONE
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from kanta import explain
+
+    explained = explain.explain(Home.default(), options.kind, options.id, as_of=options.as_of)
+    print(json.dumps(explained, default=str, indent=1) if options.json else explain.text(explained))
+    return DONE
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from kanta import verify
+
+    results = verify.verify(Home.default(), everything=options.all)
+    if options.json:
+        print(json.dumps([result.as_dict() for result in results], default=str))
+    elif not options.quiet:
+        print(verify.text(results))
+    return FAILED if any(result.breaches for result in results) else DONE
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from kanta import replay, verify
+
+    result = replay.replay(Home.default(), dry_run=options.dry_run)
+    if options.json:
+        print(json.dumps(result.as_dict(), default=str))
+    elif not options.quiet:
+        print(verify.text([result]))
+        if result.breaches and not options.dry_run:
+            print("The differences were posted as corrections and published.")
+    return FAILED if result.breaches and options.dry_run else DONE
+
+
+def _programme_check(options: argparse.Namespace) -> int:
+    from kanta import programme
+
+    folder = options.dir.resolve() if options.dir else Home.default().programme
+    found = programme.load(folder)
+    warnings = programme.warnings(found)
+    if options.json:
+        print(json.dumps({"programme": str(folder), "problems": [], "warnings": [str(w) for w in warnings]}))
+    elif not options.quiet:
+        for warning in warnings:
+            print(f"warning: {warning}")
+        print(f"{folder}: the programme is right.")
+    return DONE
+
+
+def _quarantine_list(options: argparse.Namespace) -> int:
+    from kanta import quarantine
+
+    rows = quarantine.listed(Home.default(), None if options.status == "all" else options.status)
+    if options.json:
+        print(json.dumps(rows, default=str))
+    else:
+        print(quarantine.table(rows))
+    return DONE
+
+
+def _quarantine_show(options: argparse.Namespace) -> int:
+    from kanta import quarantine
+
+    row = quarantine.one(Home.default(), options.id)
+    print(json.dumps(row, default=str, indent=None if options.json else 1))
+    return DONE
+
+
+def _quarantine_release(options: argparse.Namespace) -> int:
+    from kanta import quarantine
+
+    corrections = {}
+    for item in options.set:
+        column, separator, value = item.partition("=")
+        if not separator:
+            raise BadArguments(f"--set {item} has no =", next_step="--set COLUMN=VALUE")
+        corrections[column] = value
+    message = quarantine.release(Home.default(), options.id, corrections)
+    if not options.quiet:
+        print(json.dumps({"released": options.id, "message": message}) if options.json else message)
+    return DONE
+
+
+def _distribution_status(options: argparse.Namespace) -> int:
+    from kanta import distribution
+
+    rows = distribution.status(Home.default(), options.database)
+    if options.json:
+        print(json.dumps(rows, default=str))
+    else:
+        print(distribution.table(rows))
+    return DONE
+
+
+def _store_apply(options: argparse.Namespace) -> int:
+    from kanta import store
+
+    results = store.apply(options.packages, options.database, options.inbox or Home.default().inbox)
+    if options.json:
+        print(json.dumps([result.as_dict() for result in results], default=str))
+    elif not options.quiet:
+        for result in results:
+            print(result.line())
+    return FAILED if any(result.failed for result in results) else DONE
+
+
+def _store_balance(options: argparse.Namespace) -> int:
+    from kanta import store
+
+    rows = store.balance(options.database, options.card)
+    print(json.dumps(rows, default=str) if options.json else store.balance_text(options.card, rows))
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    from kanta import report
+
+    path = report.write(Home.default(), options.date, options.output)
+    if options.json:
+        print(json.dumps({"report": str(path)}))
+    elif not options.quiet:
+        print(path)
+    return DONE
+
+
+def _maintenance(options: argparse.Namespace) -> int:
+    from kanta import maintenance
+
+    done = maintenance.run(Home.default(), keep=options.keep)
+    if not options.quiet:
+        print(json.dumps(done) if options.json else "\n".join(f"{name}: {count}" for name, count in done.items()))
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

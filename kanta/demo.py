@@ -1,0 +1,351 @@
+"""``kanta demo``: builds a home from the sample feed, runs every night of it, and prints what came out.
+
+The home is built anew each time, so that running it twice gives the same. Only what the demo itself made is removed:
+its folders, in a home that holds its marker. The programme stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from kanta import distribution, night, quality, reading, report, store
+from kanta.engine import Engine
+from kanta.errors import BadArguments
+from kanta.home import REPOSITORY, Home
+
+SAMPLE = REPOSITORY / "data" / "sample"
+PROGRAMME = REPOSITORY / "data" / "programme"
+
+#: In a home that the demo built; without it nothing there is removed.
+MARKER = ".kanta-demo"
+
+#: What the demo makes in a home, and removes to make it anew.
+FOLDERS = ("landing", "lake", "outbox", "inbox", "reports", "stores")
+
+#: How many nights at the end are worked one by one, so that there are nights to compare and to look back at.
+SINGLE_NIGHTS = 3
+
+#: How many stores apply their packages; the packages of the others stay in the outbox.
+STORES = 3
+
+#: How long the summary's longest bar is.
+BAR = 32
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Nights that are worked as one run: ``first`` to ``last``, both included."""
+
+    first: date
+    last: date
+
+    def holds(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+    def __str__(self) -> str:
+        return f"night of {self.last}" if self.first == self.last else f"nights to {self.last}"
+
+
+def run(home: Home, *, quiet: bool = False, as_json: bool = False, airflow: bool = False) -> int:
+    """Builds the home, runs its nights, applies packages of some stores, writes the report; returns the exit code 0.
+
+    What is set aside is set aside on purpose, so the exit code is not 3. ``airflow``: the last night goes through the
+    real DAGs, each of which must succeed. Raises BadArguments for a home with something in it that the demo did not
+    make, and as ``kanta.night.run`` does.
+    """
+    begun = time.perf_counter()
+    home = _fresh(home)
+    first, last = _span(SAMPLE / "landing")
+    legs = plan(first, last, _dates(SAMPLE / "late"))
+    progress = _Progress(night.Reporter(quiet=quiet or as_json), of=len(legs) + 1)
+    _work(home, legs[:-1] if airflow else legs, progress)
+    dags: list[str] = []
+    if airflow:
+        progress.step(f"{legs[-1]}, DAGs", lambda: dags.extend(_work_by_dags(home, legs[-1])))
+    progress.step("stores and report", lambda: _open_stores(home, last))
+    page = report.write(home)
+    outcome = {
+        "first": first, "last": last, "nights": (last - first).days + 1, "runs": len(legs), "dags": dags,
+        "seconds": round(time.perf_counter() - begun, 1), "home": home.root, "report": page, **_outcome(home),
+    }  # fmt: skip
+    if as_json:
+        print(json.dumps(outcome, default=str))
+    elif not quiet:
+        print(text(outcome))
+    return 0
+
+
+# ── the home ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fresh(home: Home) -> Home:
+    """The home with a programme, the demo's marker, and nothing else of the demo."""
+    moved = [name for name in FOLDERS if getattr(home, name, home.root / name) != home.root / name]
+    if moved:
+        raise BadArguments(
+            f"settings.yaml puts {', '.join(moved)} elsewhere; the demo builds inside its home only",
+            where=str(home.programme / "settings.yaml"),
+            next_step="kanta demo --home DIR",
+        )
+    there = [name for name in FOLDERS if (home.root / name).exists()]
+    if there and not (home.root / MARKER).is_file():
+        raise BadArguments(
+            f"This home holds {', '.join(there)}, which the demo did not make",
+            where=str(home.root),
+            next_step="kanta demo --home DIR   builds one elsewhere",
+        )
+    home.root.mkdir(parents=True, exist_ok=True)
+    (home.root / MARKER).write_text("kanta demo built this home and may build it anew.\n", encoding="utf-8")
+    for name in there:
+        shutil.rmtree(home.root / name)
+    if not home.programme.exists():
+        shutil.copytree(PROGRAMME, home.programme)
+    return Home(home.root)
+
+
+# ── the nights ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plan(first: date, last: date, arrivals: Iterable[date]) -> list[Leg]:
+    """The nights as few runs: a new one where something comes late, and one for each of the last nights.
+
+    What comes late must find the nights before it worked: only then are there late facts, and corrections.
+    """
+    single = (last - timedelta(days=back) for back in range(SINGLE_NIGHTS))
+    starts = sorted({first, *(day for day in (*arrivals, *single) if first < day <= last)})
+    ends = [*(start - timedelta(days=1) for start in starts[1:]), last]
+    return [Leg(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _work(home: Home, legs: Sequence[Leg], progress: _Progress) -> None:
+    with quality.Judge() as judge:
+        for leg in legs:
+            progress.step(str(leg), lambda leg=leg: _work_one(home, leg, judge))  # type: ignore[misc]
+
+
+def _work_one(home: Home, leg: Leg, judge: quality.Judge) -> None:
+    _deliver(home, leg)
+    night.run(home, leg.first, leg.last, judge=judge)
+
+
+def _work_by_dags(home: Home, leg: Leg) -> list[str]:
+    from kanta import dag_runs
+
+    _deliver(home, leg)
+    return dag_runs.run_dags(home, leg.last, say=lambda line: None)
+
+
+def _deliver(home: Home, leg: Leg) -> None:
+    """Copies what comes in these nights into landing: their own drops, then what comes late or again."""
+    on_time = [drop for drop in (SAMPLE / "landing").glob("*/*/*") if leg.holds(date.fromisoformat(drop.parent.name))]
+    late = [
+        drop for day in _dates(SAMPLE / "late") if leg.holds(day) for drop in (SAMPLE / "late" / str(day)).glob("*/*/*")
+    ]
+    for drop in (*on_time, *late):
+        place = home.landing.joinpath(*drop.parts[-3:])
+        shutil.rmtree(place, ignore_errors=True)
+        # A new time for each file: a drop that comes again is known by it.
+        shutil.copytree(drop, place, copy_function=shutil.copyfile)
+
+
+def _span(landing: Path) -> tuple[date, date]:
+    days = sorted(day for feed in landing.iterdir() for day in _dates(feed))
+    return days[0], days[-1]
+
+
+def _dates(folder: Path) -> list[date]:
+    return sorted(date.fromisoformat(path.name) for path in folder.iterdir())
+
+
+def _open_stores(home: Home, business_date: date) -> None:
+    """Some stores bring their own databases up to date and answer; head office takes the answers in."""
+    engine, _ = reading.open_lake(home, ["reference.channels"])
+    with engine:
+        databases = engine.rows(
+            "select distinct database from reference.channels where kind = 'store' order by database limit $stores",
+            {"stores": STORES},
+        )
+    (home.root / "stores").mkdir(exist_ok=True)
+    for (database,) in databases:
+        store.apply([home.outbox / database], home.root / "stores" / f"{database}.duckdb", home.inbox)
+    distribution.acknowledge(home, business_date)
+
+
+@dataclass
+class _Progress:
+    """Steps of the demo: a bar on a terminal, a line for each elsewhere."""
+
+    reporter: night.Reporter
+    of: int
+    done: int = 0
+
+    def step(self, what: str, work: Callable[[], Any]) -> None:
+        self.reporter.progress(what, self.done, self.of)
+        begun = time.perf_counter()
+        work()
+        self.done += 1
+        if not sys.stderr.isatty():
+            self.reporter.say(f"{what:<28} {time.perf_counter() - begun:6.1f} s")
+        elif self.done == self.of:
+            self.reporter.progress(what, self.done, self.of)
+
+
+# ── what came out ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _outcome(home: Home) -> dict[str, Any]:
+    """The figures of the summary, all read from what is published."""
+    page = report.of_night(home)
+    tables = ["loyalty.balances", "loyalty.entries", "ops.quarantine", "ops.runs", "sales.lines", "sales.transactions"]
+    engine, state = reading.open_lake(home, tables)
+    with engine:
+        return {
+            "publications": state.number,
+            "rows": _first(engine, _ROWS),
+            "made": _first(engine, _MADE),
+            "quarantine": [(rule.open, rule.reason) for rule in page.refused_by],
+            "exceptions": [(count, reason) for reason, _, count in page.exceptions],
+            "points": _dicts(engine, _POINTS),
+            "tiers": {
+                program.program_id: {tier.tier_id: tier.cards_next for tier in program.tiers}
+                for program in page.programs
+            },
+            "segments": {
+                analysis.definition: {segment.name: segment.customers for segment in analysis.segments}
+                for analysis in page.analyses
+            },
+            "packages": dict(sorted(Counter(session.state for session in page.sessions).items())),
+            "try": _commands(home, engine, page),
+        }
+
+
+# Rows as the nights counted them: a drop that came again is in it twice, as it was read twice.
+_ROWS = """
+select
+    sum(rows_in) as rows_in,
+    sum(cast(json_extract(detail, '$.accepted') as bigint)) as accepted,
+    sum(cast(json_extract(detail, '$.refused') as bigint)) as refused,
+    sum(cast(json_extract(detail, '$.repeated') as bigint)) as repeated
+from ops.runs
+where stage like 'ingest%'
+"""
+
+_MADE = """
+select
+    (select count(*) from sales.transactions) as documents,
+    (select count(*) from sales.lines) as lines,
+    (select count(*) from loyalty.entries) as entries
+"""
+
+_POINTS = """
+select
+    reward_point_id,
+    sum(issued) as issued,
+    sum(used) as used,
+    sum(expired) as expired,
+    sum(written_off) as written_off,
+    sum(available + unvested) as outstanding
+from loyalty.balances
+group by reward_point_id
+order by reward_point_id
+"""
+
+
+def _dicts(engine: Engine, sql: str) -> list[dict[str, Any]]:
+    result = engine.execute(sql)
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _first(engine: Engine, sql: str) -> dict[str, Any]:
+    return _dicts(engine, sql)[0]
+
+
+def _commands(home: Home, engine: Engine, page: report.Report) -> list[tuple[str, str]]:
+    """Commands worth trying, with ids that show something, and what they show."""
+    found = []
+    for (document,) in engine.rows(
+        "select transaction_id from loyalty.entries where entry_type = 'return_earned'"
+        " group by transaction_id order by sum(points), transaction_id limit 1"
+    ):
+        found.append((f"kanta explain transaction {shlex.quote(document)}", "a return: what it took back, and why"))
+    found += [(row.command, f"a row set aside: {row.reason}") for row in page.refused if row.rule.startswith("type:")][
+        :1
+    ]
+    balances = "select reward_point_id, sum(available) as usable from loyalty.balances group by all order by all"
+    before = page.previous or page.night
+    found.append((f'kanta query "{balances}" --as-of {before}', "the lake as it stood a night ago"))
+    prefix = "" if home == Home.default() else f"KANTA_HOME={shlex.quote(str(home.root))} "
+    return [(prefix + command, shows) for command, shows in found]
+
+
+def text(outcome: dict[str, Any]) -> str:
+    """The summary for people."""
+    rows, made, waiting = outcome["rows"], outcome["made"], sum(count for count, _ in outcome["exceptions"])
+    lost = rows["rows_in"] - rows["accepted"] - rows["refused"] - rows["repeated"]
+    refused = sum(count for count, _ in outcome["quarantine"])
+    most = max((count for segments in outcome["segments"].values() for count in segments.values()), default=0) or 1
+    lines = [
+        "",
+        f"Kanta worked {outcome['nights']} nights, {outcome['first']} to {outcome['last']}, in {outcome['runs']} runs"
+        f" and {outcome['seconds']:.0f} s.",
+    ]
+    if outcome["dags"]:
+        lines.append(f"The last night went through the DAGs {', '.join(outcome['dags'])}; each run succeeded.")
+    lines.append("")
+    lines += _headed(
+        "Rows",
+        f"{rows['rows_in']:,} came in: {rows['accepted']:,} accepted, {rows['refused']:,} set aside,"
+        f" {rows['repeated']:,} known before, {lost:,} lost",
+        f"{made['documents']:,} receipts and orders of {made['lines']:,} lines made {made['entries']:,} ledger entries",
+    )
+    lines += _headed(
+        "Quarantine",
+        f"{refused:,} rows and files are still set aside, all of them on purpose:",
+        *(f"{count:>5,}  {reason}" for count, reason in outcome["quarantine"]),
+        f"and {waiting:,} sales stand whose points wait:",
+        *(f"{count:>5,}  {reason.replace('_', ' ')}" for count, reason in outcome["exceptions"]),
+    )
+    lines += _headed(
+        "Points",
+        f"{'':<10}{'issued':>12}{'used':>12}{'expired':>12}{'outstanding':>14}",
+        *(
+            f"{row['reward_point_id']:<10}{row['issued']:>12,}{row['used']:>12,}{row['expired']:>12,}"
+            f"{row['outstanding']:>14,}"
+            for row in outcome["points"]
+        ),
+    )
+    lines += _headed(
+        "Tiers",
+        *(
+            f"{program}: {', '.join(f'{cards:,} {tier}' for tier, cards in tiers.items())}"
+            for program, tiers in outcome["tiers"].items()
+        ),
+    )
+    lines += _headed(
+        "Segments",
+        *(
+            f"{name:<20}{'█' * round(BAR * count / most):<{BAR}}{count:>6,}"
+            for segments in outcome["segments"].values()
+            for name, count in segments.items()
+        ),
+    )
+    states = (f"{count:,} {state.replace('_', ' ')}" for state, count in outcome["packages"].items())
+    lines += _headed("Packages", f"the newest of each store: {', '.join(states)}")
+    lines += _headed("Report", str(outcome["report"]))
+    lines += ["", "Try next", *(f"  {command}\n      {shows}" for command, shows in outcome["try"])]
+    return "\n".join(lines)
+
+
+def _headed(head: str, *lines: str) -> list[str]:
+    return [f"{head if not number else '':<12}{line}" for number, line in enumerate(lines)]

@@ -1,0 +1,141 @@
+"""Acknowledgements: what is read from the inbox, what of it is believed, and what that moves (spec 6-distribution)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from pydantic import ValidationError
+
+from kanta.distribution.protocol import Acknowledgement, Place, acknowledged_sequence, is_plain, sha256
+from kanta.distribution.sessions import FINAL, UNSENT, Book, Heard, Session, recording
+from kanta.distribution.transport import Folders
+from kanta.home import Home
+
+#: An acknowledgement is not read any further.
+MOST_BYTES = 1024 * 1024
+
+#: What cannot be mended by trying again; such a package is replaced at once.
+HOPELESS = frozenset({"gap", "reused", "totals"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One acknowledgement file: where it lies, its hash, what it says; None when it is none."""
+
+    place: Place
+    file_sha256: str
+    said: Acknowledgement | None
+
+    @property
+    def order(self) -> tuple[str, str, int, int]:
+        """Within a database and job by sequence, then attempt."""
+        return self.place.database, self.place.job, self.place.sequence, self.said.attempt if self.said else 0
+
+
+def acknowledge(home: Home, business_date: date, databases: Collection[str] | None = None) -> list[Session]:
+    """Takes in what stores answered since the last time; returns the sessions that moved.
+
+    ``business_date``: the night that records it; ``databases``: only theirs (default: all of the inbox). A file that
+    cannot be believed is recorded with the reason and changes nothing.
+    """
+    answers = list(_read(Folders(home.inbox), databases))
+    if not answers:
+        return []
+    with recording(home, business_date) as book:
+        known = book.known_files((answer.place, answer.file_sha256) for answer in answers)
+        fresh = [a for a in answers if (a.place.database, a.place.job, a.place.sequence, a.file_sha256) not in known]
+        lines = sorted({(answer.place.database, answer.place.job) for answer in fresh})
+        sessions = book.sessions(lines, (answer.place for answer in fresh))
+        heard = book.heard(lines)
+        for line, answered in groupby(sorted(fresh, key=lambda a: a.order), key=lambda a: a.order[:2]):
+            _take_in(book, heard[line], {session.sequence: session for session in sessions[line]}, list(answered))
+    return [book.moved[key] for key in sorted(book.moved)]
+
+
+def _read(inbox: Folders, databases: Collection[str] | None) -> Iterator[Answer]:
+    for database in sorted(filter(is_plain, databases if databases is not None else inbox.names())):
+        for job in filter(is_plain, _names(inbox, database)):
+            for name in _names(inbox, f"{database}/{job}"):
+                if sequence := acknowledged_sequence(name):
+                    yield _answer(inbox, Place(database=database, job=job, sequence=sequence))
+
+
+def _names(inbox: Folders, path: str) -> list[str]:
+    try:
+        return inbox.names(path)
+    except OSError:  # a store's folder that cannot be listed says nothing; the others' do
+        return []
+
+
+def _answer(inbox: Folders, place: Place) -> Answer:
+    try:
+        content = inbox.read(place.acknowledgement, MOST_BYTES) or b""
+    except OSError as error:
+        return Answer(place, sha256(str(error).encode()), None)
+    try:
+        return Answer(place, sha256(content), Acknowledgement.model_validate_json(content))
+    except ValidationError:
+        return Answer(place, sha256(content), None)
+
+
+def _take_in(book: Book, heard: Heard, sessions: dict[int, Session], answers: list[Answer]) -> None:
+    """One database's and job's new answers, in order."""
+    for answer in answers:
+        session = sessions.get(answer.place.sequence)
+        doubt = disbelief(answer, session, heard)
+        book.acknowledgement(answer.place, answer.file_sha256, answer.said, doubt)
+        if doubt or answer.said is None or session is None:
+            continue
+        heard.believe(answer.said)
+        for moved in _moved(book, session, answer.said, sessions):
+            sessions[moved.sequence] = moved
+
+
+def disbelief(answer: Answer, session: Session | None, heard: Heard) -> str:
+    """Why an acknowledgement is only reported, as one word; "" when it is believed.
+
+    Spec 6-distribution, "Believed": path = content, sequence and hash recorded (bad_manifest: any hash), attempt new,
+    no higher sequence believed, totals equal if applied.
+    """
+    said = answer.said
+    if said is None:
+        return "unreadable"
+    if Place(database=said.database, job=said.job, sequence=said.sequence) != answer.place:
+        return "place"
+    if session is None or not session.manifest_sha256:
+        return "unknown"
+    broken = session.was_available and (said.status, said.reason) == ("download_failed", "bad_manifest")
+    if said.manifest_sha256 != session.manifest_sha256 and not broken:
+        return "hash"
+    if said.attempt <= heard.attempts.get(said.sequence, 0):
+        return "attempt"
+    if said.sequence < heard.highest:
+        return "older"
+    if said.status == "applied":
+        stands = (said.applied_sequence, said.applied_manifest_sha256)
+        if stands[0] < said.sequence or (stands[0] == said.sequence and stands[1] != said.manifest_sha256):
+            return "position"
+        if said.control_totals != session.totals:
+            return "totals"
+    return ""
+
+
+def _moved(book: Book, session: Session, said: Acknowledgement, sessions: dict[int, Session]) -> Iterator[Session]:
+    """The steps that a believed acknowledgement takes its session, and those it makes needless."""
+    if session.state in FINAL:
+        return
+    if session.state in UNSENT:
+        # The store has seen its manifest, so it is up, whatever the run that sent it lived to record.
+        session = book.step(session, "started") if session.state == "create_failed" else session
+        session = book.step(session, "available")
+    session = book.step(session, said.status, said.reason or "", f"attempt {said.attempt}")
+    if said.reason in HOPELESS:
+        session = book.step(session, "canceled", said.reason or "")
+    yield session
+    if said.status == "applied":
+        for older in sessions.values():
+            if older.sequence < said.sequence and older.state not in FINAL:
+                yield book.step(older, "canceled", "superseded", f"{said.sequence:08d} is applied")

@@ -1,0 +1,164 @@
+"""The engine: one in-memory DuckDB connection that turns SELECTs over files into new Parquet files.
+
+It knows nothing of the lake: it is told which files are a table, and says which files it wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from kanta.contracts import Contract
+from kanta.errors import KantaError
+
+Parameters = Mapping[str, Any]
+
+#: How much memory the engine may use before it spills to disk; KANTA_MEMORY_LIMIT says otherwise.
+MEMORY_LIMIT = "2500MB"
+
+
+def literal(value: object) -> str:
+    """A value as SQL text, for the few statements that take no parameters."""
+    if isinstance(value, date):
+        return f"DATE '{value.isoformat()}'"
+    if isinstance(value, bool | int):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+class Engine:
+    """One DuckDB connection with explicit settings; use as a context manager.
+
+    ``workspace`` holds what is spilled; it is removed at the end.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+        self.con = duckdb.connect(":memory:")
+        settings = {
+            "TimeZone": "UTC",
+            "threads": os.cpu_count() or 1,
+            "memory_limit": os.environ.get("KANTA_MEMORY_LIMIT", MEMORY_LIMIT),
+            "temp_directory": str(workspace / "spill"),
+            "preserve_insertion_order": False,
+            "enable_progress_bar": False,
+            "partitioned_write_max_open_files": 4096,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        for name, value in settings.items():
+            self.con.execute(f"set {name} = {literal(value)}")
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.con.close()
+        shutil.rmtree(self.workspace / "spill", ignore_errors=True)
+
+    def _named(self, sql: str, parameters: Parameters | None) -> dict[str, Any] | None:
+        if not parameters:
+            return None
+        return {name: parameters[name] for name in self.con.extract_statements(sql)[0].named_parameters}
+
+    def execute(self, sql: str, parameters: Parameters | None = None) -> duckdb.DuckDBPyConnection:
+        """Runs one statement with just those of ``parameters`` that it names."""
+        try:
+            return self.con.execute(sql, self._named(sql, parameters))
+        except duckdb.Error as error:
+            raise KantaError(f"The engine refused a statement: {error}", where=sql[:2000]) from error
+
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self.execute(sql, parameters).fetchall()
+
+    def value(self, sql: str, parameters: Parameters | None = None) -> Any:
+        """The one value of a query of one row and column."""
+        ((result,),) = self.rows(sql, parameters)
+        return result
+
+    def arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        """The result as one Arrow table."""
+        try:
+            result: pa.Table = self.con.sql(sql, params=self._named(sql, parameters)).to_arrow_table()
+        except duckdb.Error as error:
+            raise KantaError(f"The engine refused a query: {error}", where=sql[:2000]) from error
+        return result
+
+    def _schema_of(self, name: str) -> None:
+        self.con.execute(f"create schema if not exists {name.split('.')[0]}")
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Makes an Arrow table readable as ``schema.table``."""
+        self._schema_of(name)
+        flat = "_arrow_" + name.replace(".", "__")
+        self.con.register(flat, table)
+        self.con.execute(f"create or replace view {name} as select * from {flat}")
+
+    def attach(self, contract: Contract, files: Sequence[str | Path]) -> None:
+        """Makes files readable as the contract's table; no files: an empty table of its columns."""
+        self._schema_of(contract.name)
+        if files:
+            listed = ", ".join(literal(str(file)) for file in files)
+            names = ", ".join(f'"{name}"' for name in contract.names)
+            body = f"select {names} from read_parquet([{listed}], hive_partitioning = false)"
+        else:
+            columns = ", ".join(f'cast(null as {c.type}) as "{c.name}"' for c in contract.columns)
+            body = f"select {columns} where false"
+        self.con.execute(f"create or replace view {contract.name} as {body}")
+
+    def define(self, name: str, sql: str, parameters: Parameters | None = None) -> None:
+        """Works a SELECT out and keeps its rows as ``schema.table`` for this connection."""
+        self._schema_of(name)
+        self.con.execute(f"drop view if exists {name}") if self._is_view(name) else None
+        self.execute(f"create or replace table {name} as {sql}", parameters)
+
+    def view(self, name: str, sql: str, parameters: Parameters) -> None:
+        """Keeps a SELECT unworked, as ``schema.table``; parameters are written into it."""
+        self._schema_of(name)
+        for key, value in parameters.items():
+            sql = sql.replace(f"${key}", literal(value))
+        self.con.execute(f"create or replace view {name} as {sql}")
+
+    def _is_view(self, name: str) -> bool:
+        schema, table = name.split(".")
+        found = self.con.execute(
+            "select count(*) from duckdb_views() where schema_name = ? and view_name = ?", [schema, table]
+        ).fetchone()
+        return bool(found and found[0])
+
+    def write(
+        self, contract: Contract, select: str, directory: Path, parameters: Parameters | None = None
+    ) -> list[Path]:
+        """Writes a SELECT's rows as Parquet files, each of one partition value, into a fresh ``directory``.
+
+        The columns are cast to the contract's types, in its order, sorted by its key, so that the same rows
+        give the same files. Returns the files; no rows give none.
+        """
+        if directory.exists():
+            raise KantaError("The engine writes only into fresh directories", where=str(directory))
+        directory.mkdir(parents=True)
+        columns = ", ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in contract.columns)
+        order = ", ".join(f'"{name}"' for name in contract.key) or "all"
+        body = f"select {columns} from ({select}) order by {order}"
+        options = "format parquet, compression zstd"
+        if not contract.partition:
+            target = directory / "part-0.parquet"
+            self.execute(f"copy ({body}) to {literal(str(target))} ({options})", parameters)
+            return [target] if self.value(f"select count(*) from read_parquet({literal(str(target))})") else []
+        self.execute(
+            f"copy ({body}) to {literal(str(directory))}"
+            f" ({options}, partition_by ({contract.partition}), write_partition_columns true)",
+            parameters,
+        )
+        return sorted(directory.rglob("*.parquet"))

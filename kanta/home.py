@@ -1,0 +1,57 @@
+"""The home directory: programme, landing, lake, outbox, inbox, reports (spec: 1-interfaces.md section 2)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kanta.programme import Settings
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where one retailer's pipeline lives. Paths are local unless ``programme/settings.yaml`` says otherwise."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """``KANTA_HOME``, else ``data/`` in the repository."""
+        return cls(Path(os.environ.get("KANTA_HOME") or REPOSITORY / "data").resolve())
+
+    @property
+    def programme(self) -> Path:
+        return self.root / "programme"
+
+    @cached_property
+    def settings(self) -> Settings:
+        """``programme/settings.yaml``; its defaults when there is none. Raises BadProgramme."""
+        from kanta import programme
+
+        return programme.load_settings(self.programme)
+
+    @property
+    def landing(self) -> Path:
+        return self.root / self.settings.landing
+
+    @property
+    def lake(self) -> Path:
+        return self.root / self.settings.lake
+
+    @property
+    def outbox(self) -> Path:
+        return self.root / self.settings.outbox
+
+    @property
+    def inbox(self) -> Path:
+        return self.root / self.settings.inbox
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"

@@ -1,0 +1,157 @@
+"""Releasing refused rows: the whole record again, corrected, as a drop of its own beside the one it came in."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kanta.contracts import Contract
+from kanta.errors import BadArguments, KantaError
+from kanta.home import Home
+from kanta.landing import poslog
+from kanta.landing.drops import CONTROL, DropError, Found, data_files, opened, parse_control, read_control
+from kanta.landing.router import Router, drops_table, files_table, raw_json
+from kanta.landing.spool import Spools, Target, read
+
+
+def release(home: Home, refused: Sequence[Mapping[str, Any]], corrections: Mapping[str, Mapping[str, str]]) -> Path:
+    """Writes a drop that holds the record of the refused rows again, corrected; the next take takes it.
+
+    ``refused``: rows of ``ops.quarantine`` of one record or more of one drop, the first naming the new drop
+    (``<source>.released-<quarantine_id>``, beside the old one); ``corrections``: by quarantine_id, the columns to
+    change. Every row of the records is read again from the original files. Returns the new drop's directory.
+
+    A row of level ``drop`` cannot be corrected here: repair the drop and write its control file again, or leave it
+    out of what ``take`` is told to know, and it is looked at once more. Raises ``KantaError``.
+    """
+    first = refused[0]
+    where = f"{first['drop_id']} {first['quarantine_id']}"
+    if any(row["level"] == "drop" for row in refused):
+        raise KantaError(
+            "A refused drop cannot be corrected row by row.",
+            where=where,
+            next_step=f"Deliver the drop again and write its {CONTROL} last; the next run looks at it.",
+        )
+    if unknown := set(corrections) - {row["quarantine_id"] for row in refused}:
+        raise BadArguments(f"No refused row has the id {min(unknown)}.", where=where)
+    found = Found(
+        first["feed"],
+        first["business_date"],
+        first["source"],
+        str(home.landing / first["drop_id"]),
+        first["drop_id"],
+        "",
+    )
+    try:
+        records = _records(found, refused, corrections)
+    except DropError as error:
+        raise KantaError(
+            f"The drop cannot be read any more: {error.reason}.",
+            where=f"{found.drop_id}/{error.file}",
+            next_step="Have its source deliver it again with a higher revision.",
+        ) from error
+    path = Path(found.path).with_name(f"{found.source}.released-{first['quarantine_id']}")
+    _write(path, found, records)
+    return path
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of the drop as it was delivered: its columns as text, empty ones left out."""
+
+    contract: Contract
+    file: str
+    line: int
+    key: str
+    values: dict[str, str]
+
+    @property
+    def family(self) -> str:
+        return self.contract.part_of or self.contract.dataset
+
+
+def _records(
+    found: Found, refused: Sequence[Mapping[str, Any]], corrections: Mapping[str, Mapping[str, str]]
+) -> list[_Row]:
+    """The rows of the records the refused rows belong to before or after correction; corrected."""
+    held = _held(found, {row["revision"] for row in refused})
+    corrected: dict[int, _Row] = {}
+    records: set[tuple[str, str]] = set()
+    for row in refused:
+        n = _position(held, row)
+        delivered, change = held[n], corrections.get(row["quarantine_id"], {})
+        if unknown := set(change) - set(delivered.contract.names):
+            raise BadArguments(f"{row['dataset']} has no column {min(unknown)}.", where=row["quarantine_id"])
+        corrected[n] = replace(delivered, values={**delivered.values, **change})
+        key = "|".join(corrected[n].values.get(name, "") for name in delivered.contract.record_key)
+        records |= {(delivered.family, delivered.key), (delivered.family, key)}
+    return [corrected.get(n, row) for n, row in enumerate(held) if n in corrected or (row.family, row.key) in records]
+
+
+def _position(held: list[_Row], refused: Mapping[str, Any]) -> int:
+    """Where a refused row stands among the drop's rows."""
+    for n, row in enumerate(held):
+        place = (row.file, row.line, row.contract.dataset)
+        if place == (refused["file"], refused["line"], refused["dataset"]) and raw_json(row.values) == refused["raw"]:
+            return n
+    raise KantaError(
+        "A refused row cannot be read again from its file.",
+        where=f"{refused['drop_id']}/{refused['file']} line {refused['line']}",
+        next_step="Have its source deliver the drop again with a higher revision.",
+    )
+
+
+def _held(found: Found, revisions: set[int]) -> list[_Row]:
+    """All rows of the drop."""
+    with tempfile.TemporaryDirectory() as work, opened(found) as folder:
+        control = parse_control(read_control(folder), found)
+        if revisions != {control.revision}:
+            raise DropError("revision", f"revision {control.revision} has replaced it", CONTROL)
+        spools, names = Spools(Path(work)), []
+        for file_no, file in enumerate(data_files(found, control, folder, [])):
+            names.append(file.name)
+            if file.contract is None:
+                poslog.spool(folder, file, file_no, spools)
+            else:
+                read(folder, file, Target(file.contract, file_no, spools, lambda column: None))
+        spools.close()
+        with Router(found.feed, Path(work)) as router:
+            router.load(
+                spools.all,
+                drops_table([(0, found)]),
+                files_table([(n, 0, name) for n, name in enumerate(names)]),
+            )
+            return [
+                _Row(contract, names[file], line, key, values) for contract, file, line, key, values in router.rows()
+            ]
+
+
+def _write(path: Path, found: Found, rows: list[_Row]) -> None:
+    """Writes the rows as a drop; released again, it is a higher revision of it."""
+    revision = 1
+    if (path / CONTROL).exists():
+        revision = 1 + int(json.loads((path / CONTROL).read_bytes())["revision"])
+        (path / CONTROL).unlink()  # not complete while it is rewritten
+    path.mkdir(exist_ok=True)
+    listed = []
+    for contract in {row.contract.name: row.contract for row in rows}.values():
+        own = [row.values for row in rows if row.contract is contract]
+        name = f"{contract.dataset}.csv"
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, contract.names, restval="", lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows(own)
+        data = text.getvalue().encode()
+        (path / name).write_bytes(data)
+        listed.append({"name": name, "rows": len(own), "sha256": hashlib.sha256(data).hexdigest()})
+    control = {"feed": found.feed, "business_date": found.business_date.isoformat(), "source": path.name}
+    part = path / f"{CONTROL}.part"
+    part.write_text(json.dumps(control | {"revision": revision, "files": listed}), encoding="utf-8")
+    part.replace(path / CONTROL)

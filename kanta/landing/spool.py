@@ -1,0 +1,498 @@
+"""Reading data files into spools: text files DuckDB then reads once for each dataset and header.
+
+Opening a small file costs DuckDB five times what it costs Python, and a night has thousands of them. So each file
+is read once here (hashed, unpacked within bounds, decoded strictly, its rows counted) and its rows are appended to a
+spool, in which nothing needs quoting: fields end with the unit separator, and a line break inside a field is stored
+as another control character. What cannot be told row from row refuses the drop; a row that is broken in itself keeps
+its place and carries the broken rule as its flag, for the router to refuse.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import zstandard
+
+from kanta.contracts import Contract
+from kanta.landing.drops import DataFile, DropError, open_file, shown
+
+SEPARATOR, BREAK, RETURN = "\x1f", "\x1e", "\x1d"
+CONTROLS = ("\x00", RETURN, BREAK, SEPARATOR)  # what no text may hold, because spools mean something by it
+BLOCK = 8 << 20
+MAX_ROW = 1 << 20  # characters; more is refused as that row
+MAX_UNBROKEN = 64 << 20  # without a line break; more refuses the drop
+MAX_UNPACKED = 16 << 30
+MAX_BATCH = 256 << 20  # bytes of text in 1,024 rows of Parquet
+MAX_RATIO, RATIO_FROM = 200, 64 << 20  # unpacked to packed, once this much is unpacked
+MAX_COLUMNS = 1000
+MAX_HEADERS = 8  # spools for one dataset; files with yet another header are put in the contract's order
+
+
+class RawFile:
+    """A data file as it lies there, hashed while it is read."""
+
+    def __init__(self, folder: int, file: DataFile) -> None:
+        self.file = file
+        self.descriptor = open_file(folder, file.name)
+        self.size = os.fstat(self.descriptor).st_size
+        self.left = self.size
+        self.digest = hashlib.sha256()
+        self.checked = False
+
+    def __enter__(self) -> RawFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+    def read(self, size: int = BLOCK) -> bytes:
+        """At most ``size`` bytes; none at the end of the file."""
+        try:
+            data = os.read(self.descriptor, min(size, max(self.left, 0) + 1))
+        except OSError as error:
+            raise DropError("unreadable", f"the file cannot be read: {error.strerror}", self.file.name) from error
+        self.left -= len(data)
+        self.digest.update(data)
+        return data
+
+    def check_digest(self) -> None:
+        """The file is what the control file says; reads what was not read yet. Nothing is read after it."""
+        if self.checked:
+            return
+        while self.read():
+            pass
+        self.checked = True
+        if self.digest.hexdigest() != self.file.sha256:
+            raise DropError("sha256", "the file is not the one the control file was written for", self.file.name)
+
+
+def blocks(raw: RawFile) -> Iterator[bytes]:
+    """The unpacked bytes of a file; more than a real file would hold is a zip bomb."""
+    reader: Any = raw
+    if raw.file.compression == "gz":
+        reader = gzip.GzipFile(fileobj=cast(BinaryIO, raw))
+    elif raw.file.compression == "zst":
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
+            cast(BinaryIO, raw), read_across_frames=True, closefd=False
+        )
+    unpacked = 0
+    while True:
+        try:
+            block = reader.read(BLOCK)
+        except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
+            raise DropError(
+                "unpacking", "the file is not whole or not packed as its name says", raw.file.name
+            ) from error
+        if not block:
+            return
+        unpacked += len(block)
+        if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
+            raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
+        yield block
+
+
+def texts(raw: RawFile) -> Iterator[str]:
+    """The file as text, in pieces that end with a line feed (the last one may not), without byte-order mark."""
+    first = True
+    for lines in _lines(raw):
+        try:
+            text = lines.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DropError("encoding", "the file is not UTF-8", raw.file.name) from error
+        if first:
+            text, first = text.removeprefix("\ufeff"), False
+        yield text
+
+
+def _lines(raw: RawFile) -> Iterator[bytes]:
+    """Whole lines, as many as a block holds; at last what stands behind the last line feed."""
+    rest = b""
+    for block in blocks(raw):
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            yield rest + block[:cut]
+            rest = block[cut:]
+        elif len(rest) + len(block) > MAX_UNBROKEN:
+            raise DropError("oversized", "64 MB without a line break", raw.file.name)
+        else:
+            rest += block
+    if rest:
+        yield rest
+
+
+@dataclass
+class Spool:
+    """One spool: the rows of all files of a dataset that have the same header."""
+
+    contract: Contract
+    columns: tuple[str, ...]
+    escaped: bool  # may hold BREAK and RETURN, and numbers its rows itself
+    path: Path
+    stream: BinaryIO = field(repr=False)
+    unknown: tuple[str, ...] = ()  # columns the contract does not know
+    rows: int = 0
+
+
+@dataclass
+class Spools:
+    """All spools of a take, under ``folder``."""
+
+    folder: Path
+    all: list[Spool] = field(default_factory=list)
+    _plain: dict[tuple[str, str], Spool] = field(default_factory=dict)
+    _ordered: dict[str, Spool] = field(default_factory=dict)
+
+    def plain(self, contract: Contract, header: str) -> Spool | None:
+        """The spool of files with this header line, if there is one."""
+        return self._plain.get((contract.name, header))
+
+    def new_plain(self, contract: Contract, header: str, columns: tuple[str, ...]) -> Spool | None:
+        """A spool for files with this header line; None when the dataset came with too many different ones."""
+        if sum(name == contract.name for name, _ in self._plain) >= MAX_HEADERS:
+            return None
+        spool = self._plain[(contract.name, header)] = self._open(contract, columns, escaped=False)
+        return spool
+
+    def ordered(self, contract: Contract) -> Spool:
+        """The spool whose columns are the contract's, for everything that is not taken over as it stands."""
+        spool = self._ordered.get(contract.name)
+        if spool is None:
+            spool = self._ordered[contract.name] = self._open(contract, contract.names, escaped=True)
+        return spool
+
+    def _open(self, contract: Contract, columns: tuple[str, ...], *, escaped: bool) -> Spool:
+        path = self.folder / f"{contract.dataset}-{len(self.all)}"
+        unknown = tuple(sorted(set(columns) - set(contract.names)))
+        self.all.append(Spool(contract, columns, escaped, path, path.open("wb", buffering=1 << 20), unknown))
+        return self.all[-1]
+
+    def close(self) -> None:
+        """Ends writing; the router reads them."""
+        for spool in self.all:
+            spool.stream.close()
+
+
+def write_row(spool: Spool, file_no: int, line: int, flag: str, fields: Sequence[str]) -> None:
+    """Appends one row in the contract's column order to an ordered spool; ``flag`` is a rule it breaks as text."""
+    text = SEPARATOR.join(fields)
+    if len(text) > MAX_ROW:
+        flag, text = flag or "length", SEPARATOR.join([value[:200] for value in fields])
+    if text.count(SEPARATOR) != len(fields) - 1 or any(control in text for control in CONTROLS[:3]):
+        flag = flag or "control_character"
+        text = SEPARATOR.join(["".join(c for c in value if c not in CONTROLS) for value in fields])
+    if "\n" in text or "\r" in text:
+        text = text.replace("\n", BREAK).replace("\r", RETURN)
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, written as an escape in JSON
+        flag, data = flag or "control_character", text.encode(errors="replace")
+    spool.rows += 1
+    head = f"{file_no}{SEPARATOR}{line}{SEPARATOR}{spool.rows}{SEPARATOR}{flag}{SEPARATOR}"
+    spool.stream.write(head.encode() + data + b"\n")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the rows of one file go; ``unknown`` is told each column the contract does not know."""
+
+    contract: Contract
+    file_no: int
+    spools: Spools
+    unknown: Callable[[str], None]
+
+
+def read(folder: int, file: DataFile, target: Target) -> int:
+    """Spools a csv, ndjson or parquet file; returns its rows, which are as many as the control file says.
+
+    Raises ``DropError``.
+    """
+    readers = {"csv": _read_csv, "ndjson": _read_ndjson, "parquet": _read_parquet}
+    with RawFile(folder, file) as raw:
+        rows = readers[file.format](raw, target)
+        raw.check_digest()
+    if rows != file.rows:
+        raise DropError("rows", f"the file holds {rows} rows, the control file says {file.rows}", file.name)
+    return rows
+
+
+def _check_header(file: DataFile, names: Sequence[str], target: Target) -> None:
+    """Every column that must be there is there, and none twice."""
+    if len(names) > MAX_COLUMNS:
+        raise DropError("header", f"more than {MAX_COLUMNS} columns", file.name)
+    present = set(names)
+    if len(present) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DropError("header", f"column {shown(twice)!r} stands twice", file.name)
+    for column in target.contract.columns:
+        if column.name not in present and not column.optional:
+            raise DropError("header", f"column {column.name} is missing", file.name)
+    for name in sorted(present - set(target.contract.names)):
+        target.unknown(shown(name))
+
+
+def _read_csv(raw: RawFile, target: Target) -> int:
+    pieces = texts(raw)
+    rows = line = 0
+    header: tuple[str, ...] | None = None
+    spool: Spool | None = None
+    for piece in pieces:
+        text = piece.replace("\r\n", "\n") if "\r" in piece else piece
+        if '"' in text or "\r" in text or any(map(text.__contains__, CONTROLS)):
+            return rows + _read_quoted(raw, chain((piece,), pieces), line, header, target)
+        lines = text.split("\n")
+        if not lines[-1]:
+            lines.pop()
+        start = 0
+        if spool is None:
+            start = next((n for n, one in enumerate(lines, 1) if one and not one.isspace()), 0)
+            if not start:
+                line += len(lines)
+                continue
+            header, spool = _plain_header(raw, lines[start - 1], target)
+            if spool is None:
+                body = "\n".join(lines[start:])
+                return _read_quoted(raw, chain((body,), pieces), line + start, header, target)
+        rows += _append_lines(spool, lines[start:], line + start + 1, target.file_no)
+        line += len(lines)
+    if header is None:
+        raise DropError("header", "the file has no header", raw.file.name)
+    return rows
+
+
+def _plain_header(raw: RawFile, line: str, target: Target) -> tuple[tuple[str, ...], Spool | None]:
+    """The columns of a header line without quotes, and the spool of files that have it."""
+    spool = target.spools.plain(target.contract, line)
+    if spool:
+        for name in spool.unknown:
+            target.unknown(shown(name))
+        return spool.columns, spool
+    columns = tuple(name.strip() for name in line.split(","))
+    _check_header(raw.file, columns, target)
+    return columns, target.spools.new_plain(target.contract, line, columns)
+
+
+def _append_lines(spool: Spool, lines: list[str], first: int, file_no: int) -> int:
+    """Takes over lines without quotes as they stand; returns the number of rows."""
+    commas = len(spool.columns) - 1
+    sound = {line.count(",") for line in lines} <= {commas}
+    if not sound or max(map(len, lines), default=0) > MAX_ROW:
+        return sum(_append_line(spool, line, n, file_no) for n, line in enumerate(lines, first))
+    head = f"{file_no}{SEPARATOR}"
+    out = [f"{head}{n}{SEPARATOR}{SEPARATOR}{line}\n" for n, line in enumerate(lines, first)]
+    # no line holds a separator yet, so all commas are
+    spool.stream.write("".join(out).replace(",", SEPARATOR).encode())
+    return len(lines)
+
+
+def _append_line(spool: Spool, line: str, number: int, file_no: int) -> int:
+    if not line.strip():
+        return 0
+    fields, flag = line.split(","), ""
+    if len(fields) != len(spool.columns):
+        fields, flag = _fitted(fields, len(spool.columns)), "columns"
+    if len(line) > MAX_ROW:
+        fields, flag = [value[:200] for value in fields], flag or "length"
+    row = SEPARATOR.join([str(file_no), str(number), flag, *fields])
+    spool.stream.write(row.encode() + b"\n")
+    return 1
+
+
+def _fitted(fields: list[str], width: int) -> list[str]:
+    """A row with too few or too many fields, made to fit so that what it holds can be shown."""
+    if len(fields) < width:
+        return fields + [""] * (width - len(fields))
+    return [*fields[: width - 1], ",".join(fields[width - 1 :])]
+
+
+def _read_quoted(raw: RawFile, pieces: Iterable[str], line: int, header: tuple[str, ...] | None, target: Target) -> int:
+    """The rest of a CSV file, by the rules of RFC 4180; ``line`` lines of it were read before."""
+    spool = target.spools.ordered(target.contract)
+    csv.field_size_limit(MAX_UNBROKEN)
+    reader = csv.reader(chain.from_iterable(io.StringIO(piece, newline="") for piece in pieces), strict=True)
+    order: list[int] | None = _order(spool, header) if header else None
+    rows, begun = 0, line
+    try:
+        for fields in reader:
+            number, begun = begun + 1, line + reader.line_num
+            if not fields or (len(fields) == 1 and not fields[0].strip()):
+                continue
+            if header is None or order is None:
+                header = tuple(name.strip() for name in fields)
+                _check_header(raw.file, header, target)
+                order = _order(spool, header)
+                continue
+            flag = ""
+            if len(fields) != len(header):
+                fields, flag = _fitted(fields, len(header)), "columns"
+            fields.append("")
+            write_row(spool, target.file_no, number, flag, [fields[i] for i in order])
+            rows += 1
+    except csv.Error as error:
+        raise DropError("csv", f"not CSV by RFC 4180: {error}", raw.file.name, begun + 1) from error
+    if header is None:
+        raise DropError("header", "the file has no header", raw.file.name)
+    return rows
+
+
+def _order(spool: Spool, header: tuple[str, ...]) -> list[int]:
+    """Where each column of the contract stands in a header; a column that is missing after its end."""
+    return [header.index(name) if name in header else len(header) for name in spool.columns]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+# numbers stay text, so that no decimal passes through a float
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_constant, object_pairs_hook=_unique)
+
+
+def _read_ndjson(raw: RawFile, target: Target) -> int:
+    contract = target.contract
+    spool = target.spools.ordered(contract)
+    names, nested = set(contract.names), [column.type == "JSON" for column in contract.columns]
+    rows = line = 0
+    strange: set[str] = set()
+    for piece in texts(raw):
+        for text in piece.removesuffix("\n").split("\n"):
+            line += 1
+            if not text.strip():
+                continue
+            rows += 1
+            try:
+                item = _DECODER.decode(text.strip()) if len(text) <= MAX_ROW else None
+            except (ValueError, RecursionError):
+                item = ()
+            if not isinstance(item, dict):
+                write_row(spool, target.file_no, line, "length" if item is None else "json", [""] * len(names))
+                continue
+            if len(strange) < MAX_COLUMNS:
+                strange.update(item.keys() - names)
+            fields, flag = _json_fields(item, spool.columns, nested, text)
+            write_row(spool, target.file_no, line, flag, fields)
+    for name in sorted(strange):
+        target.unknown(shown(name))
+    return rows
+
+
+def _json_fields(item: dict[str, Any], names: tuple[str, ...], nested: list[bool], text: str) -> tuple[list[str], str]:
+    fields, flag = [], ""
+    for name, may_nest in zip(names, nested, strict=True):
+        value = item.get(name)
+        if isinstance(value, str):
+            fields.append(value)
+        elif value is None:
+            fields.append("")
+        elif isinstance(value, bool):
+            fields.append("true" if value else "false")
+        else:
+            flag = flag if may_nest else "nested"
+            # numbers in it are numbers again: as a document, it is not ours to read
+            fields.append(json.dumps(json.loads(text)[name], ensure_ascii=False))
+    return fields, flag
+
+
+def _read_parquet(raw: RawFile, target: Target) -> int:
+    file, contract = raw.file, target.contract
+    raw.check_digest()  # before anything in it is believed
+    try:
+        with os.fdopen(os.dup(raw.descriptor), "rb") as source:
+            source.seek(0)
+            parquet = pq.ParquetFile(source)
+            schema = parquet.schema_arrow
+            _check_header(file, schema.names, target)
+            wanted = [name for name in contract.names if name in schema.names]
+            for name in wanted:
+                _check_parquet_type(file, name, schema.field(name).type, contract)
+            # as dictionaries, so that a long text that stands often is unpacked only when it is sane
+            is_text = [name for name in wanted if _is_text(schema.field(name).type)]
+            reader = pq.ParquetFile(source, read_dictionary=is_text, pre_buffer=False)
+            return _spool_batches(reader.iter_batches(1024, columns=wanted), raw, target)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DropError("unreadable", "not a Parquet file, or not whole", file.name) from error
+
+
+def _check_parquet_type(file: DataFile, name: str, kind: pa.DataType, contract: Contract) -> None:
+    column = contract.column(name)
+    if pa.types.is_floating(kind) and column.type.startswith("DECIMAL"):
+        raise DropError("money_as_float", f"column {name} is floating point", file.name)
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    known = (
+        pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal,
+        pa.types.is_date, pa.types.is_timestamp, pa.types.is_boolean, pa.types.is_null,
+    )  # fmt: skip
+    if not any(test(kind) for test in known):
+        raise DropError("header", f"column {name} has a type no text stands for", file.name)
+
+
+def _spool_batches(batches: Iterable[pa.RecordBatch], raw: RawFile, target: Target) -> int:
+    spool = target.spools.ordered(target.contract)
+    rows = unpacked = 0
+    for batch in batches:
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        size = sum(_text_size(column) for column in columns.values())
+        unpacked += size
+        if size > MAX_BATCH or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
+            raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
+        empty = [""] * batch.num_rows
+        values = [_text(columns[name]) if name in columns else empty for name in spool.columns]
+        for number, fields in enumerate(zip(*values, strict=True), rows + 1):
+            write_row(spool, target.file_no, number, "", fields)
+        rows += batch.num_rows
+    return rows
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _text_size(column: pa.Array) -> int:
+    """About how many bytes the column's rows are as text; a dictionary's entries count as often as they stand."""
+    if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
+        lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+    elif _is_text(column.type):
+        lengths = pc.binary_length(column)
+    else:
+        return len(column)
+    return len(column) + (pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
+
+
+def _text(column: pa.Array) -> list[str]:
+    """Values in the form CSV has them in: ISO dates, times in UTC, true and false, exact decimals; null is empty."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = kind.value_type
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        column = pc.strftime(column.cast(pa.timestamp(kind.unit, "UTC")), format="%Y-%m-%dT%H:%M:%SZ")
+    elif pa.types.is_timestamp(kind):  # without zone: no moment, the router refuses it where a moment must stand
+        column = pc.strftime(column, format="%Y-%m-%dT%H:%M:%S")
+    elif pa.types.is_decimal(kind):  # a cast to text would write 1E-8
+        return ["" if value is None else format(value, "f") for value in column.to_pylist()]
+    elif pa.types.is_boolean(kind):
+        column = pc.if_else(column, "true", "false")
+    elif not pa.types.is_string(kind):
+        column = column.cast(pa.string())
+    return [value or "" for value in cast(list[str | None], column.to_pylist())]

@@ -1,0 +1,111 @@
+"""Maintenance: merges small files, expires what no kept publication reads, removes what nothing points at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kanta.engine import Engine, literal
+from kanta.home import Home
+from kanta.lake import Lake, State
+from kanta.night import Night, contract_of
+
+
+def run(home: Home, *, keep: int = 30) -> dict[str, int]:
+    """Does all of it; keeps the last ``keep`` publications readable with ``--as-of``. Returns what was done, counted.
+
+    Readers notice nothing: compaction ends in a publication of the same night with the same rows.
+    """
+    lake = Lake(home)
+    with lake.writing():
+        compacted = _compact(home, lake)
+        dropped = _drop_publications(lake, keep)
+        expired, removed = _expire(lake)
+    return {
+        "partitions compacted": compacted,
+        "publications dropped": dropped,
+        "snapshots expired": expired,
+        "files removed": removed,
+    }
+
+
+def _partition(file: Path, column: str) -> str:
+    prefix = f"{column}="
+    return next((part.removeprefix(prefix) for part in file.parts if part.startswith(prefix)), "")
+
+
+def _compact(home: Home, lake: Lake) -> int:
+    """Rewrites each partition that lies in several files as one file."""
+    head = lake.recover()
+    if head.tables != lake.published().tables or not head.business_date:
+        return 0  # a night is half-way: what it has written is its own
+    done = 0
+    with Engine(lake.root / "work") as engine:
+        night = Night(home, lake, engine, "maintenance", head, head.business_date)
+        for table in sorted(head.tables):
+            column = contract_of(table).partition
+            counts = Counter(_partition(file, column) for file in lake.files(table, head))
+            split = sorted(value for value, files in counts.items() if files > 1 and value)
+            if not split:
+                continue
+            night.attach(table)
+            listed = ", ".join(literal(value) for value in split)
+            partitions: list[Any] = [
+                row[0]
+                for row in engine.rows(
+                    f"select distinct {column} from {table} where cast({column} as varchar) in ({listed})"
+                )
+            ]
+            night.put(table, f"select * from {table} where cast({column} as varchar) in ({listed})", partitions)
+            done += len(split)
+        if done:
+            lake.move_head(replace(night.state, seq=night.seq))
+            lake.publish(head.business_date)
+    return done
+
+
+def _drop_publications(lake: Lake, keep: int) -> int:
+    old = lake.publications()[: -max(keep, 1)]
+    for path in old:
+        path.unlink()
+    return len(old)
+
+
+def _expire(lake: Lake) -> tuple[int, int]:
+    """Expires snapshots that neither the head nor a publication names, then removes files no snapshot names."""
+    states = [lake.head(), *(State.from_json(path.read_text(encoding="utf-8")) for path in lake.publications())]
+    expired = removed = 0
+    for table in sorted({table for state in states for table in state.tables}):
+        kept = {state.tables[table] for state in states if table in state.tables}
+        loaded = lake.catalog.load_table(table)
+        old = [snapshot.snapshot_id for snapshot in loaded.snapshots() if snapshot.snapshot_id not in kept]
+        old = [snapshot for snapshot in old if snapshot != loaded.metadata.current_snapshot_id]
+        if old:
+            loaded.maintenance.expire_snapshots().by_ids(old).commit()
+            loaded = lake.catalog.load_table(table)
+            expired += len(old)
+        removed += _remove_leftovers(lake, table, loaded)
+    return expired, removed
+
+
+def _remove_leftovers(lake: Lake, table: str, loaded: Any) -> int:
+    directory = lake.directory(table)
+    wanted: set[Path] = set()
+    for snapshot in loaded.snapshots():
+        wanted.add(lake.local(snapshot.manifest_list))
+        for manifest in snapshot.manifests(loaded.io):
+            wanted.add(lake.local(manifest.manifest_path))
+        wanted.update(
+            lake.local(task.file.file_path) for task in loaded.scan(snapshot_id=snapshot.snapshot_id).plan_files()
+        )
+    removed = 0
+    for file in [*directory.rglob("data/**/*.parquet"), *directory.rglob("metadata/*.avro")]:
+        if file not in wanted:
+            file.unlink()
+            removed += 1
+    for folder in sorted((directory / "data").rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    return removed

@@ -1,0 +1,123 @@
+"""Reading the published lake: SQL by table names, as of tonight or of an earlier night."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import IO, Any
+
+import sqlglot
+from sqlglot import exp
+
+from kanta import contracts
+from kanta.engine import Engine, literal
+from kanta.errors import BadArguments
+from kanta.home import Home
+from kanta.lake import Lake, State
+from kanta.night import Night
+
+#: More rows than this are not printed as a table; ``--format csv`` or ``--output`` gives them all.
+PRINTED = 200
+
+
+def names() -> list[str]:
+    """All tables a reader can ask for: those with a contract, and the landed copies behind them."""
+    return sorted({*contracts.lake(), *contracts.landed()})
+
+
+def open_lake(home: Home, tables: list[str], as_of: date | None = None) -> tuple[Engine, State]:
+    """An engine with these tables as readers see them; the caller closes it."""
+    lake = Lake(home)
+    state = lake.published(as_of)
+    night = state.night
+    engine = Engine(lake.root / "work")
+    Night(home, lake, engine, "reading", state, night).attach(*tables)
+    return engine, state
+
+
+def _asked_for(sql: str) -> list[str]:
+    """The lake tables a statement names; all of them when it cannot be told (``show all tables`` and the like)."""
+    known = names()
+    try:
+        tables = {
+            f"{t.db}.{t.name}".lower() for t in sqlglot.parse_one(sql, dialect="duckdb").find_all(exp.Table) if t.db
+        }
+    except sqlglot.errors.SqlglotError:
+        return known
+    if not tables:
+        return known if not sql.strip().lower().startswith(("select", "with", "from")) else []
+    return [name for name in known if name in tables]
+
+
+def query(home: Home, sql: str, *, form: str = "table", output: Path | None = None, as_of: date | None = None) -> None:
+    """Runs a query over the published lake and prints or writes its result."""
+    engine, _ = open_lake(home, _asked_for(sql), as_of)
+    with engine:
+        # What a reader types may read the lake's tables, not the machine's files.
+        engine.con.execute(f"set allowed_directories = [{literal(str(Lake(home).root))}]")
+        engine.con.execute("set enable_external_access = false")
+        engine.con.execute("set lock_configuration = true")
+        try:
+            result = engine.con.execute(sql)
+        except Exception as error:
+            raise BadArguments(str(error).strip(), where=sql, next_step='kanta query "show all tables"') from None
+        if form == "parquet":
+            import pyarrow.parquet as pq
+
+            if output is None:
+                raise BadArguments(
+                    "--format parquet needs --output FILE", next_step="kanta query … --output out.parquet"
+                )
+            pq.write_table(result.to_arrow_table(), output)
+            return
+        columns = [column[0] for column in result.description or []]
+        if output:
+            with output.open("w", encoding="utf-8", newline="") as file:
+                _write(file, columns, result, form)
+        else:
+            _write(sys.stdout, columns, result, form)
+
+
+def _write(file: IO[str], columns: list[str], result: Any, form: str) -> None:
+    if form == "csv":
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        while rows := result.fetchmany(10_000):
+            writer.writerows([_shown(value) for value in row] for row in rows)
+    elif form == "json":
+        rows = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+        json.dump(rows, file, default=str, indent=1)
+        file.write("\n")
+    else:
+        file.write(as_table(columns, result.fetchmany(PRINTED + 1)))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    return str(value)
+
+
+def as_table(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
+    """Rows as aligned text, numbers to the right, cut after PRINTED rows with a word about it."""
+    shown = [[_shown(value).replace("\n", " ") for value in row] for row in rows[:PRINTED]]
+    widths = [max([len(name), *(len(row[i]) for row in shown)]) for i, name in enumerate(columns)]
+    right = [all(not isinstance(row[i], str | bool) for row in rows) and bool(rows) for i in range(len(columns))]
+
+    def line(cells: list[str]) -> str:
+        return "  ".join(
+            cell.rjust(width) if flush else cell.ljust(width)
+            for cell, width, flush in zip(cells, widths, right, strict=True)
+        ).rstrip()
+
+    text = "\n".join([line(columns), line(["-" * width for width in widths]), *(line(row) for row in shown)]) + "\n"
+    if len(rows) > PRINTED:
+        text += f"… more than {PRINTED} rows: --format csv gives them all\n"
+    return text

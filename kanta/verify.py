@@ -1,0 +1,104 @@
+"""``kanta verify``: the ledger's invariants (spec 2-loyalty section 9) and the lake's own integrity.
+
+Each check is a SELECT in ``transforms/audits`` that returns what is wrong; none is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kanta import models
+from kanta.engine import Engine
+from kanta.home import Home
+from kanta.lake import Lake, State
+from kanta.night import BEGINNING, Night
+from kanta.reading import as_table
+
+#: How many offending rows are shown of each check.
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One check's result: how many rows break it, and the first of them."""
+
+    name: str
+    about: str
+    breaches: int
+    columns: tuple[str, ...] = ()
+    examples: tuple[tuple[Any, ...], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def audits() -> list[models.Model]:
+    """The checks in their order."""
+    return [model for name, model in sorted(models.models().items()) if name.startswith("audits.")]
+
+
+def verify(home: Home, *, everything: bool = False) -> list[Checked]:
+    """Runs every check over the published lake; ``everything`` also compares with a replay from the facts."""
+    lake = Lake(home)
+    state = lake.published()
+    results = [_files(lake, state)]
+    with Engine(lake.root / "work") as engine:
+        night = Night(home, lake, engine, "verify", state, state.business_date or BEGINNING)
+        night.attach("sales.documents")
+        first = engine.value("select min(business_date) from sales.documents")
+        night.programme_relations(first or night.business_date)
+        for audit in audits():
+            night.attach(*(table for table in audit.inputs if not table.startswith("programme.")))
+            results.append(_run(engine, audit))
+    if everything:
+        from kanta import replay
+
+        results.append(replay.replay(home, dry_run=True))
+    return results
+
+
+def _run(engine: Engine, audit: models.Model) -> Checked:
+    breaches = engine.value(f"select count(*) from ({audit.sql}) as breaches")
+    if not breaches:
+        return Checked(audit.name.removeprefix("audits._"), audit.about, 0)
+    result = engine.execute(f"select * from ({audit.sql}) as breaches order by all limit {SHOWN}")
+    columns = tuple(column[0] for column in result.description or [])
+    return Checked(audit.name.removeprefix("audits._"), audit.about, breaches, columns, tuple(result.fetchall()))
+
+
+def _files(lake: Lake, state: State) -> Checked:
+    """Every file of every published table is there and whole (its footer can be read)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wrong: list[tuple[str, str, str]] = []
+    for table in sorted(state.tables):
+        for file in lake.files(table, state):
+            try:
+                pq.read_metadata(file)
+            except (OSError, pa.ArrowInvalid) as error:
+                wrong.append((table, str(file), str(error).splitlines()[0]))
+    return Checked(
+        "lake_files_are_whole",
+        "The lake: every file of every published table is there and whole.",
+        len(wrong),
+        ("table", "file", "error"),
+        tuple(wrong[:SHOWN]),
+    )
+
+
+def text(results: list[Checked]) -> str:
+    """The results as printed: one line for each check, the first offending rows below it."""
+    lines = []
+    for result in results:
+        lines.append(f"{'ok  ' if not result.breaches else 'FAIL'}  {result.breaches:>6}  {result.about}")
+        if result.breaches:
+            lines.append(as_table(list(result.columns), list(result.examples)))
+    breached = sum(bool(result.breaches) for result in results)
+    lines.append(f"{len(results)} checks, {breached} breached.")
+    if breached:
+        lines.append(
+            "next: kanta explain entry ID shows where a point comes from; kanta replay --dry-run says what differs."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,37 @@
+"""What all tests share: a home to work in, and nights without the data-quality worker's seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kanta import quality
+from kanta.home import Home
+
+
+class NoJudge(quality.Judge):
+    """Judges nothing: for tests that are not about data quality (those are in tests/quality and tests/end_to_end)."""
+
+    def __enter__(self) -> NoJudge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, *_: object, **__: object) -> list[quality.Result]:
+        return []
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def no_judge() -> Iterator[NoJudge]:
+    """A stand-in for the data-quality worker."""
+    with NoJudge() as judge:
+        yield judge

@@ -1,0 +1,48 @@
+-- Cards of which tonight's drops say something else than was known before.
+-- grain: card_id
+-- why: a head office that sends all its cards each night changes nothing with those that stay as they were.
+with
+
+cards as (
+    select
+        card_id,
+        drop_date,
+        drop_id,
+        max(seq) as seq,
+        string_agg(
+            concat_ws(
+                '|',
+                program_id,
+                card_type,
+                coalesce(customer_id, ''),
+                enrolled_from,
+                coalesce(cast(enrolled_to as varchar), ''),
+                coalesce(replaces_card_id, '')
+            ),
+            ';'
+            order by program_id
+        ) as content
+    from landed.loyalty_cards
+    where drop_date <= $business_date
+    group by
+        card_id,
+        drop_date,
+        drop_id
+),
+
+compared as (
+    select
+        card_id,
+        drop_date,
+        seq,
+        content,
+        lag(content) over (partition by card_id order by drop_date, drop_id) as content_before,
+        lead(content) over (partition by card_id order by drop_date, drop_id) as content_after
+    from cards
+)
+
+select distinct card_id
+from compared
+where
+    (seq > $since or drop_date > $since_date)
+    and (content is distinct from content_before or content_after is distinct from content)

@@ -1,0 +1,92 @@
+-- Transactions whose effect on points is worked out tonight.
+-- grain: document_id; document_no numbers them for tonight, so that what follows joins on numbers
+-- why: of an account that goes on from its open lots only tonight's documents, of one that is worked out again all of
+-- them, and the returns that name one of these.
+with
+
+transactions as (
+    select
+        transaction_id as document_id,
+        channel_id,
+        business_date,
+        occurred_at,
+        currency,
+        loyalty_tender_amount,
+        loyalty_card_id as card_id,
+        customer_id,
+        posted_date
+    from sales.transactions
+),
+
+changed as (
+    select document_id
+    from loyalty._changed_documents
+),
+
+scope_cards as (
+    select
+        card_id,
+        again
+    from loyalty._scope_cards
+),
+
+tenders as (
+    select
+        transaction_id as document_id,
+        loyalty_card_id as card_id
+    from sales.tenders
+    where
+        type = 'loyalty'
+        and loyalty_card_id is not null
+),
+
+of_accounts_again as (
+    select transactions.document_id
+    from transactions
+    inner join scope_cards
+        on transactions.card_id = scope_cards.card_id
+    where scope_cards.again
+
+    union
+
+    select tenders.document_id
+    from tenders
+    inner join scope_cards
+        on tenders.card_id = scope_cards.card_id
+    where scope_cards.again
+),
+
+wanted as (
+    select document_id
+    from changed
+
+    union
+
+    select document_id
+    from of_accounts_again
+
+    union
+
+    select links.document_id
+    from loyalty._return_links as links
+    inner join of_accounts_again
+        on links.original_document_id = of_accounts_again.document_id
+)
+
+select
+    row_number() over (order by transactions.document_id) as document_no,
+    transactions.document_id,
+    transactions.channel_id,
+    transactions.business_date,
+    transactions.occurred_at,
+    transactions.currency,
+    transactions.loyalty_tender_amount,
+    transactions.card_id,
+    transactions.customer_id,
+    transactions.posted_date,
+    calendar.version
+from transactions
+inner join wanted
+    on transactions.document_id = wanted.document_id
+inner join programme.calendar as calendar
+    on transactions.business_date = calendar.business_date

@@ -1,0 +1,7 @@
+-- Cards with a lot that has run out since the last night, whether or not they bought anything.
+-- grain: card_id
+select distinct card_id
+from loyalty.lot_postings
+where
+    expires_on >= $since_date - 1
+    and expires_on < $business_date

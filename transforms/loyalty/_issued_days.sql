@@ -1,0 +1,63 @@
+-- Points issued on each day of the accounts worked out tonight, and whether any were earned or adjusted upwards.
+-- grain: card_id, program_id, reward_point_id, business_date
+-- why: redemptions do not count towards a tier; only a day that earns is looked at (spec 2-loyalty section 6). An account
+-- that goes on from its open lots adds what was posted on earlier nights.
+with
+
+tonight as (
+    select
+        card_id,
+        program_id,
+        reward_point_id,
+        business_date,
+        points_h,
+        points_h > 0 and event_type in ('earn', 'adjust') as raises
+    from loyalty._events
+    where
+        event_type in ('earn', 'return_earned')
+        or event_type = 'adjust'
+        and points_h > 0
+),
+
+before as (
+    select
+        entries.card_id,
+        entries.program_id,
+        entries.reward_point_id,
+        entries.entry_date as business_date,
+        cast(sum(entries.points) * 100 as bigint) as points_h,
+        coalesce(entries.corrected_type, entries.entry_type) in ('earn', 'adjust') and sum(entries.points) > 0 as raises
+    from loyalty.entries as entries
+    inner join loyalty._scope_cards as cards
+        on entries.card_id = cards.card_id
+        and not cards.again
+    where
+        entries.side = 'issued'
+        and coalesce(entries.corrected_type, entries.entry_type) in ('earn', 'return_earned', 'adjust')
+    group by
+        entries.card_id,
+        entries.program_id,
+        entries.reward_point_id,
+        entries.entry_date,
+        coalesce(entries.corrected_type, entries.entry_type)
+),
+
+both_parts as (
+    select * from tonight
+    union all by name
+    select * from before
+)
+
+select
+    card_id,
+    program_id,
+    reward_point_id,
+    business_date,
+    sum(points_h) as points_h,
+    bool_or(raises) as raises
+from both_parts
+group by
+    card_id,
+    program_id,
+    reward_point_id,
+    business_date

@@ -1,0 +1,76 @@
+-- What loyalty.lot_postings gains tonight: lots opened, and differences to lots opened before.
+-- grain: lot_id, earned_on, usable_from, expires_on
+with
+
+now as (
+    select
+        folded.lot_id,
+        pools.card_id,
+        pools.program_id,
+        pools.reward_point_id,
+        folded.earned_on,
+        folded.usable_from,
+        folded.expires_on,
+        folded.event_id,
+        cast(folded.points_h * 0.01 as decimal(18, 2)) as points,
+        folded.posted_date
+    from loyalty._folded_lots as folded
+    inner join loyalty._pools as pools
+        on folded.pool = pools.pool
+    where not folded.carried
+),
+
+published as (
+    select
+        postings.lot_id,
+        postings.card_id,
+        postings.program_id,
+        postings.reward_point_id,
+        postings.earned_on,
+        postings.usable_from,
+        postings.expires_on,
+        min(postings.event_id) as event_id,
+        sum(postings.points) as points
+    from loyalty.lot_postings as postings
+    inner join loyalty._scope_cards as cards
+        on postings.card_id = cards.card_id
+        and cards.again
+    group by all
+),
+
+matched as (
+    select
+        coalesce(now.lot_id, published.lot_id) as lot_id,
+        coalesce(now.card_id, published.card_id) as card_id,
+        coalesce(now.program_id, published.program_id) as program_id,
+        coalesce(now.reward_point_id, published.reward_point_id) as reward_point_id,
+        coalesce(now.earned_on, published.earned_on) as earned_on,
+        coalesce(now.usable_from, published.usable_from) as usable_from,
+        coalesce(now.expires_on, published.expires_on) as expires_on,
+        coalesce(now.event_id, published.event_id) as event_id,
+        coalesce(now.points, 0) - coalesce(published.points, 0) as points,
+        case when published.lot_id is null then greatest(now.posted_date, now.earned_on) end as natural_date
+    from now
+    full outer join published
+        on now.lot_id = published.lot_id
+        and now.card_id = published.card_id
+        and now.earned_on = published.earned_on
+        and now.usable_from = published.usable_from
+        and now.expires_on is not distinct from published.expires_on
+)
+
+select
+    lot_id,
+    $seq as seq,
+    earned_on,
+    usable_from,
+    expires_on,
+    card_id,
+    program_id,
+    reward_point_id,
+    points,
+    lot_id as entry_id,
+    event_id,
+    case when natural_date > $published_date then natural_date else $business_date end as posted_date
+from matched
+where points <> 0

@@ -1,0 +1,139 @@
+-- Accounts that tonight's facts touch, and whether they must be worked out again from their first fact.
+-- grain: account_id
+-- why: a fact in its place, after all the account has been through, needs only the account's open lots; one that is
+-- late, changed, or undoes an earlier one needs the whole history. The result is the same; only the work differs.
+with
+
+accounts as (
+    select
+        card_id,
+        account_id
+    from loyalty._accounts
+),
+
+changed as (
+    select
+        document_id,
+        first_seen
+    from loyalty._changed_documents
+),
+
+counted as (
+    select
+        transaction_id as document_id,
+        loyalty_card_id as card_id,
+        business_date
+    from sales.transactions
+),
+
+links as (
+    select
+        document_id,
+        original_document_id
+    from loyalty._return_links
+),
+
+posted as (
+    select distinct
+        transaction_id as document_id,
+        card_id
+    from loyalty.events
+    where transaction_id in (select document_id from changed)
+),
+
+paid as (
+    select
+        transaction_id as document_id,
+        loyalty_card_id as card_id,
+        bool_or(amount < 0) as refunds
+    from sales.tenders
+    where
+        type = 'loyalty'
+        and loyalty_card_id is not null
+    group by
+        transaction_id,
+        loyalty_card_id
+),
+
+touched_links as (
+    select links.original_document_id
+    from links
+    inner join changed
+        on links.document_id = changed.document_id
+
+    union
+
+    select links.original_document_id
+    from links
+    inner join changed
+        on links.original_document_id = changed.document_id
+),
+
+named as (
+    select
+        counted.card_id,
+        counted.business_date <= $since_date or not changed.first_seen as again
+    from changed
+    inner join counted
+        on changed.document_id = counted.document_id
+
+    union all
+
+    select
+        paid.card_id,
+        paid.refunds or counted.business_date <= $since_date or not changed.first_seen as again
+    from changed
+    inner join counted
+        on changed.document_id = counted.document_id
+    inner join paid
+        on changed.document_id = paid.document_id
+
+    union all
+
+    select
+        card_id,
+        true as again
+    from posted
+
+    union all
+
+    select
+        counted.card_id,
+        true as again
+    from touched_links
+    inner join counted
+        on touched_links.original_document_id = counted.document_id
+
+    union all
+
+    select
+        card_id,
+        business_date <= $since_date or came_before as again
+    from loyalty._adjustments
+    where
+        seq > $since
+        or business_date > $since_date
+
+    union all
+
+    select
+        card_id,
+        true as again
+    from loyalty._card_changes
+    where $since > 0
+
+    union all
+
+    select
+        card_id,
+        false as again
+    from loyalty._due_lots
+)
+
+select
+    accounts.account_id,
+    bool_or(named.again) as again
+from named
+inner join accounts
+    on named.card_id = accounts.card_id
+group by accounts.account_id

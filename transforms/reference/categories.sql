@@ -1,0 +1,47 @@
+-- Categories as each business date sees them.
+-- grain: category_id, valid_from, and the rows of that version
+-- why: a fact of a day sees the newest record of that day or before, else the first one there is; the newest
+-- drop's version of a key replaces all its rows.
+with
+
+rows_landed as (
+    select *
+    from landed.categories
+    where drop_date <= $business_date
+),
+
+drops as (
+    select distinct
+        category_id,
+        drop_date,
+        drop_id
+    from rows_landed
+),
+
+versions as (
+    select
+        category_id,
+        drop_date,
+        drop_id,
+        case
+            when row_number() over (partition by category_id order by drop_date, drop_id) = 1 then date '0001-01-01'
+            else drop_date
+        end as valid_from,
+        coalesce(
+            lead(drop_date) over (partition by category_id order by drop_date, drop_id) - 1,
+            date '9999-12-31'
+        ) as valid_to
+    from drops
+)
+
+select
+    rows_landed.category_id,
+    rows_landed.parent_id,
+    rows_landed.name,
+    versions.valid_from,
+    versions.valid_to
+from rows_landed
+inner join versions
+    on rows_landed.category_id = versions.category_id
+    and rows_landed.drop_id = versions.drop_id
+where versions.valid_from <= versions.valid_to

@@ -1,0 +1,148 @@
+-- Purchases of known customers, and returns where they count, as each due definition sees them.
+-- grain: version, definition, transaction_id
+-- why: the same for all dates of a definition. Each amount is rounded half-up to cents of the accounting currency
+-- on its own; without a rate on or before the day it is empty: such a purchase counts, its money does not.
+with
+
+definitions as (
+    select distinct
+        version,
+        definition,
+        accounting_currency,
+        amount,
+        subtract_returns
+    from rfm._runs
+),
+
+channel_days as (
+    select
+        version,
+        definition,
+        channel_id,
+        business_date
+    from rfm._channel_days
+),
+
+transactions as (
+    select
+        channel_id,
+        business_date,
+        posted_date,
+        type <> 'return' as is_purchase,
+        customer_id,
+        case when customer_id is null then loyalty_card_id end as loyalty_card_id,
+        currency,
+        net_amount,
+        coalesce(tax_amount, 0) + coalesce(charges_amount, 0) as extra_amount
+    from sales.transactions
+),
+
+-- A card may stand in a row for each program; its customer belongs to the card.
+cards as (
+    select
+        card_id,
+        valid_from,
+        valid_to,
+        max(customer_id) as customer_id
+    from reference.loyalty_cards
+    group by
+        card_id,
+        valid_from,
+        valid_to
+),
+
+rates as (
+    select
+        from_currency,
+        to_currency,
+        date,
+        rate,
+        valid_from,
+        valid_to
+    from reference.exchange_rates
+),
+
+currency_days as (
+    select distinct
+        transactions.currency,
+        transactions.business_date,
+        definitions.accounting_currency
+    from transactions
+    inner join definitions
+        on transactions.currency <> definitions.accounting_currency
+),
+
+rates_known as (
+    select
+        currency_days.currency,
+        currency_days.business_date,
+        currency_days.accounting_currency,
+        rates.rate,
+        row_number() over (
+            partition by currency_days.currency, currency_days.business_date, currency_days.accounting_currency
+            order by rates.date desc, rates.valid_from desc, rates.rate desc
+        ) as newest
+    from currency_days
+    inner join rates
+        on currency_days.currency = rates.from_currency
+        and currency_days.accounting_currency = rates.to_currency
+        and currency_days.business_date >= rates.date
+        and currency_days.business_date between rates.valid_from and rates.valid_to
+),
+
+day_rates as (
+    select
+        currency,
+        business_date,
+        accounting_currency,
+        rate
+    from rates_known
+    where newest = 1
+),
+
+seen as (
+    select
+        definitions.version,
+        definitions.definition,
+        coalesce(transactions.customer_id, cards.customer_id) as customer_id,
+        transactions.business_date,
+        transactions.posted_date,
+        transactions.is_purchase,
+        transactions.currency,
+        definitions.accounting_currency,
+        case
+            when definitions.amount = 'gross' then transactions.net_amount + transactions.extra_amount
+            else transactions.net_amount
+        end as amount
+    from transactions
+    inner join channel_days
+        on transactions.channel_id = channel_days.channel_id
+        and transactions.business_date = channel_days.business_date
+    inner join definitions
+        on channel_days.version = definitions.version
+        and channel_days.definition = definitions.definition
+    left join cards
+        on transactions.loyalty_card_id = cards.card_id
+        and transactions.business_date between cards.valid_from and cards.valid_to
+    where
+        transactions.is_purchase
+        or definitions.subtract_returns
+)
+
+select
+    seen.version,
+    seen.definition,
+    seen.customer_id,
+    seen.business_date,
+    seen.posted_date,
+    seen.is_purchase,
+    case
+        when seen.currency = seen.accounting_currency then cast(seen.amount as decimal(18, 2))
+        else cast(round(seen.amount * day_rates.rate, 2) as decimal(18, 2))
+    end as amount
+from seen
+left join day_rates
+    on seen.currency = day_rates.currency
+    and seen.business_date = day_rates.business_date
+    and seen.accounting_currency = day_rates.accounting_currency
+where seen.customer_id is not null

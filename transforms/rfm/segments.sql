@@ -1,0 +1,279 @@
+-- Each segment on each date of each definition: how many, how much, and how that moved since the date before.
+-- grain: definition, as_of, segment
+-- why: every segment of the map is listed, also those that are empty.
+with
+
+runs as (
+    select
+        run,
+        definition,
+        version,
+        as_of
+    from rfm._runs
+),
+
+mapped as (
+    select distinct
+        definition,
+        version,
+        segment
+    from programme.rfm_segments
+),
+
+measures as (
+    select
+        run,
+        customer_id,
+        purchases,
+        without_rate
+    from rfm._measures
+),
+
+scores as (
+    select
+        definition,
+        as_of,
+        customer_id,
+        recency,
+        frequency,
+        monetary_total,
+        segment
+    from rfm.scores
+    where as_of in (select as_of from runs)
+),
+
+earlier as (
+    select
+        definition,
+        as_of,
+        segment,
+        customers
+    from rfm.segments
+    where as_of not in (select as_of from runs)
+),
+
+listed as (
+    select
+        runs.run,
+        runs.definition,
+        runs.as_of,
+        mapped.segment
+    from runs
+    inner join mapped
+        on runs.definition = mapped.definition
+        and runs.version = mapped.version
+),
+
+totals as (
+    select
+        definition,
+        as_of,
+        count(*) as customers
+    from scores
+    group by
+        definition,
+        as_of
+),
+
+scored as (
+    select
+        runs.run,
+        scores.segment,
+        scores.recency,
+        scores.frequency,
+        scores.monetary_total,
+        measures.purchases,
+        measures.without_rate
+    from scores
+    inner join runs
+        on scores.definition = runs.definition
+        and scores.as_of = runs.as_of
+    inner join measures
+        on runs.run = measures.run
+        and scores.customer_id = measures.customer_id
+),
+
+summed as (
+    select
+        run,
+        segment,
+        count(*) as customers,
+        sum(purchases) as purchases,
+        sum(monetary_total) as revenue,
+        sum(without_rate) as without_rate
+    from scored
+    group by
+        run,
+        segment
+),
+
+-- Medians over the values that occur, exactly: halfway between the lower and the upper one.
+occurring as (
+    select
+        run,
+        segment,
+        'recency' as measure,
+        cast(recency as decimal(18, 2)) as value,
+        count(*) as customers
+    from scored
+    group by
+        run,
+        segment,
+        recency
+
+    union all
+
+    select
+        run,
+        segment,
+        'frequency' as measure,
+        cast(frequency as decimal(18, 2)) as value,
+        count(*) as customers
+    from scored
+    group by
+        run,
+        segment,
+        frequency
+
+    union all
+
+    select
+        run,
+        segment,
+        'monetary' as measure,
+        monetary_total as value,
+        count(*) as customers
+    from scored
+    group by
+        run,
+        segment,
+        monetary_total
+),
+
+ranked as (
+    select
+        run,
+        segment,
+        measure,
+        value,
+        2 * sum(customers) over (
+            partition by run, segment, measure
+            order by value
+            rows between unbounded preceding and current row
+        ) as twice_up_to,
+        sum(customers) over (partition by run, segment, measure) as population
+    from occurring
+),
+
+middles as (
+    select
+        run,
+        segment,
+        measure,
+        cast(
+            (
+                min(case when twice_up_to >= population then value end)
+                + min(case when twice_up_to > population then value end)
+            ) * 0.5
+            as decimal(18, 2)
+        ) as median
+    from ranked
+    group by
+        run,
+        segment,
+        measure
+),
+
+medians as (
+    select
+        run,
+        segment,
+        max(case measure when 'recency' then median end) as median_recency,
+        max(case measure when 'frequency' then median end) as median_frequency,
+        max(case measure when 'monetary' then median end) as median_monetary
+    from middles
+    group by
+        run,
+        segment
+),
+
+counted as (
+    select
+        listed.run,
+        listed.definition,
+        listed.as_of,
+        listed.segment,
+        coalesce(summed.customers, 0) as customers,
+        coalesce(totals.customers, 0) as population,
+        coalesce(summed.purchases, 0) as purchases,
+        coalesce(summed.revenue, 0) as revenue,
+        medians.median_recency,
+        medians.median_frequency,
+        medians.median_monetary,
+        coalesce(summed.without_rate, 0) as without_rate
+    from listed
+    left join summed
+        on listed.run = summed.run
+        and listed.segment = summed.segment
+    left join medians
+        on listed.run = medians.run
+        and listed.segment = medians.segment
+    left join totals
+        on listed.definition = totals.definition
+        and listed.as_of = totals.as_of
+),
+
+known as (
+    select
+        definition,
+        as_of,
+        segment,
+        customers
+    from counted
+
+    union all
+
+    select
+        definition,
+        as_of,
+        segment,
+        customers
+    from earlier
+),
+
+dates_before as (
+    select
+        runs.run,
+        max(known.as_of) as previous_as_of
+    from runs
+    inner join known
+        on runs.definition = known.definition
+        and runs.as_of > known.as_of
+    group by runs.run
+)
+
+select
+    counted.definition,
+    counted.as_of,
+    counted.segment,
+    counted.customers,
+    -- half-up in millionths
+    cast((2000000 * counted.customers + counted.population) // nullif(2 * counted.population, 0) as decimal(18, 0))
+    * 0.000001 as share,
+    counted.purchases,
+    counted.revenue,
+    counted.median_recency,
+    counted.median_frequency,
+    counted.median_monetary,
+    dates_before.previous_as_of,
+    case
+        when dates_before.previous_as_of is not null then counted.customers - coalesce(known.customers, 0)
+    end as customers_change,
+    counted.without_rate
+from counted
+left join dates_before
+    on counted.run = dates_before.run
+left join known
+    on counted.definition = known.definition
+    and dates_before.previous_as_of = known.as_of
+    and counted.segment = known.segment

@@ -1,0 +1,139 @@
+-- Copies of a transaction that say something else than the copy that counts.
+-- grain: document_id, drop_id
+-- why: the earliest drop's copy counts; a copy that differs is set aside, one that agrees is nothing new.
+with
+
+copies as (
+    select
+        document_id,
+        drop_id,
+        drop_date,
+        copy_rank
+    from sales._copies
+    where
+        kind = 'transaction'
+        and copies > 1
+),
+
+headers as (
+    select
+        landed.transaction_id as document_id,
+        landed.drop_id,
+        landed.file,
+        landed.line,
+        landed.seq,
+        concat_ws(
+            '|',
+            landed.store_id,
+            landed.business_date,
+            landed.ended_at,
+            landed.type,
+            landed.status,
+            coalesce(landed.customer_id, ''),
+            coalesce(landed.loyalty_card_id, ''),
+            landed.currency,
+            landed.net_amount,
+            landed.tax_amount,
+            landed.charges_amount,
+            landed.total_amount
+        ) as content
+    from landed.transactions as landed
+    inner join copies
+        on landed.transaction_id = copies.document_id
+        and landed.drop_id = copies.drop_id
+),
+
+lines as (
+    select
+        landed.transaction_id as document_id,
+        landed.drop_id,
+        string_agg(
+            concat_ws(
+                '|',
+                landed.line_no,
+                landed.kind,
+                landed.product_id,
+                coalesce(landed.variant_id, ''),
+                landed.quantity,
+                landed.net_amount,
+                landed.tax_amount,
+                landed.voided,
+                coalesce(landed.original_transaction_id, ''),
+                coalesce(landed.original_line_no, 0)
+            ),
+            ';'
+            order by landed.line_no
+        ) as content
+    from landed.lines as landed
+    inner join copies
+        on landed.transaction_id = copies.document_id
+        and landed.drop_id = copies.drop_id
+    group by
+        landed.transaction_id,
+        landed.drop_id
+),
+
+tenders as (
+    select
+        landed.transaction_id as document_id,
+        landed.drop_id,
+        string_agg(
+            concat_ws(
+                '|',
+                landed.tender_no,
+                landed.type,
+                landed.amount,
+                landed.currency,
+                coalesce(landed.loyalty_card_id, ''),
+                coalesce(landed.reward_point_id, ''),
+                coalesce(landed.points, 0)
+            ),
+            ';'
+            order by landed.tender_no
+        ) as content
+    from landed.tenders as landed
+    inner join copies
+        on landed.transaction_id = copies.document_id
+        and landed.drop_id = copies.drop_id
+    group by
+        landed.transaction_id,
+        landed.drop_id
+),
+
+contents as (
+    select
+        copies.document_id,
+        copies.drop_id,
+        copies.copy_rank,
+        headers.file,
+        headers.line,
+        headers.seq,
+        concat_ws(
+            chr(10), headers.content, coalesce(lines.content, ''), coalesce(tenders.content, '')
+        ) as content
+    from copies
+    inner join headers
+        on copies.document_id = headers.document_id
+        and copies.drop_id = headers.drop_id
+    left join lines
+        on copies.document_id = lines.document_id
+        and copies.drop_id = lines.drop_id
+    left join tenders
+        on copies.document_id = tenders.document_id
+        and copies.drop_id = tenders.drop_id
+)
+
+select
+    later.document_id,
+    later.drop_id,
+    later.file,
+    later.line,
+    counts.drop_id as counting_drop_id
+from contents as later
+inner join contents as counts
+    on later.document_id = counts.document_id
+    and counts.copy_rank = 1
+where
+    later.copy_rank > 1
+    and later.content <> counts.content
+    and later.drop_id in (select drop_id from sales._touched_drops)

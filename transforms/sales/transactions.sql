@@ -1,0 +1,140 @@
+-- Counted transactions and invoiced orders of the business dates that change tonight.
+-- grain: transaction_id
+-- why: a business date's partition is replaced as a whole: what stands there and was not touched, and what holds now.
+with
+
+untouched as (
+    select *
+    from sales.transactions
+    where
+        business_date in (select business_date from sales._affected_days)
+        and transaction_id not in (select document_id from sales._touched)
+),
+
+tenders as (
+    select
+        transaction_id as document_id,
+        drop_id,
+        sum(amount) as loyalty_tender_amount
+    from landed.tenders
+    where
+        type = 'loyalty'
+        and amount > 0
+    group by
+        transaction_id,
+        drop_id
+),
+
+payments as (
+    select
+        order_id as document_id,
+        drop_id,
+        sum(amount) as loyalty_tender_amount
+    from landed.order_payments
+    where
+        type = 'loyalty'
+        and status = 'paid'
+        and amount > 0
+    group by
+        order_id,
+        drop_id
+),
+
+channels as (
+    select
+        channel_id,
+        kind,
+        valid_from,
+        valid_to
+    from reference.channels
+),
+
+receipts as (
+    select
+        holding.document_id as transaction_id,
+        landed.store_id as channel_id,
+        coalesce(channels.kind, 'store') as channel_kind,
+        holding.business_date,
+        landed.ended_at as occurred_at,
+        landed.type,
+        landed.customer_id,
+        landed.loyalty_card_id,
+        landed.currency,
+        landed.net_amount,
+        landed.tax_amount,
+        landed.charges_amount,
+        landed.discount_amount,
+        landed.total_amount,
+        coalesce(tenders.loyalty_tender_amount, 0) as loyalty_tender_amount,
+        holding.drop_id,
+        holding.posted_date
+    from sales._holding as holding
+    inner join landed.transactions as landed
+        on holding.document_id = landed.transaction_id
+        and holding.drop_id = landed.drop_id
+    left join tenders
+        on landed.transaction_id = tenders.document_id
+        and landed.drop_id = tenders.drop_id
+    left join channels
+        on landed.store_id = channels.channel_id
+        and holding.business_date between channels.valid_from and channels.valid_to
+    where
+        holding.kind = 'transaction'
+        and holding.counted
+),
+
+order_kinds as (
+    select
+        order_id,
+        drop_id,
+        bool_or(kind <> 'return') as sells,
+        bool_or(kind = 'return') as returns
+    from landed.order_lines
+    group by
+        order_id,
+        drop_id
+),
+
+invoices as (
+    select
+        holding.document_id as transaction_id,
+        landed.call_center_id as channel_id,
+        'call_center' as channel_kind,
+        holding.business_date,
+        landed.ordered_at as occurred_at,
+        case
+            when order_kinds.sells and order_kinds.returns then 'exchange'
+            when order_kinds.returns then 'return'
+            else 'sale'
+        end as type,
+        landed.customer_id,
+        landed.loyalty_card_id,
+        landed.currency,
+        landed.net_amount,
+        landed.tax_amount,
+        landed.charges_amount,
+        landed.discount_amount,
+        landed.total_amount,
+        coalesce(payments.loyalty_tender_amount, 0) as loyalty_tender_amount,
+        holding.drop_id,
+        holding.posted_date
+    from sales._holding as holding
+    inner join landed.orders as landed
+        on holding.document_id = landed.order_id
+        and holding.drop_id = landed.drop_id
+    left join order_kinds
+        on landed.order_id = order_kinds.order_id
+        and landed.drop_id = order_kinds.drop_id
+    left join payments
+        on landed.order_id = payments.document_id
+        and landed.drop_id = payments.drop_id
+    where
+        holding.kind = 'order'
+        and holding.counted
+)
+
+select * from untouched
+union all by name
+select * from receipts
+union all by name
+select * from invoices
