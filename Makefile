@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PORT ?= 8080
 export KANTA_HOME ?= $(CURDIR)/data
 export AIRFLOW_HOME := $(CURDIR)
 
@@ -30,15 +31,21 @@ setup: $(VENV)/.development  ## the environment, with what tests and checks need
 demo: $(VENV)/.runtime  ## six weeks of real receipts, night by night, the last one through the real DAGs
 	$(BIN)/kanta demo --airflow
 
+up: $(VENV)/.runtime  ## Airflow on this home, in the background; says where it is (PORT=8080)
+	@$(BIN)/python scripts/airflow_server.py up $(PORT)
+
+down:  ## stops it, and all its processes
+	@$(BIN)/python scripts/airflow_server.py down
+
 test: setup  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: setup  ## lint, types, and all but the slow tests: under two minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m kanta.documents --check
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 bench: setup  ## how fast, how much memory, as ratios in one run
 	$(BIN)/python bench/run.py

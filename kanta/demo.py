@@ -13,8 +13,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,36 @@ class Leg:
         return f"night of {self.last}" if self.first == self.last else f"nights to {self.last}"
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo made, as it stands in the lake. Counts are by what they count: reason, tier, segment, state.
+
+    ``rows``: came in, accepted, set aside, known before; ``made``: documents, lines, ledger entries; ``points``: for
+    each reward point issued, used, expired, outstanding; ``to_try``: commands, and what each shows.
+    """
+
+    home: Path
+    report: Path
+    first: date
+    last: date
+    runs: int
+    dags: list[str]
+    seconds: float
+    rows: tuple[int, int, int, int]
+    made: tuple[int, int, int]
+    quarantine: dict[str, int]
+    exceptions: dict[str, int]
+    points: dict[str, tuple[Decimal, Decimal, Decimal, Decimal]]
+    tiers: dict[str, dict[str, int]]
+    segments: dict[str, dict[str, int]]
+    packages: dict[str, int]
+    to_try: list[tuple[str, str]]
+
+    @property
+    def nights(self) -> int:
+        return (self.last - self.first).days + 1
+
+
 def run(home: Home, *, quiet: bool = False, as_json: bool = False, airflow: bool = False) -> int:
     """Builds the home, runs its nights, applies packages of some stores, writes the report; returns the exit code 0.
 
@@ -73,13 +104,12 @@ def run(home: Home, *, quiet: bool = False, as_json: bool = False, airflow: bool
     if airflow:
         progress.step(f"{legs[-1]}, DAGs", lambda: dags.extend(_work_by_dags(home, legs[-1])))
     progress.step("stores and report", lambda: _open_stores(home, last))
-    page = report.write(home)
-    outcome = {
-        "first": first, "last": last, "nights": (last - first).days + 1, "runs": len(legs), "dags": dags,
-        "seconds": round(time.perf_counter() - begun, 1), "home": home.root, "report": page, **_outcome(home),
-    }  # fmt: skip
+    outcome = Outcome(
+        home=home.root, report=report.write(home), first=first, last=last, runs=len(legs), dags=dags,
+        seconds=round(time.perf_counter() - begun, 1), **_figures(home),
+    )  # fmt: skip
     if as_json:
-        print(json.dumps(outcome, default=str))
+        print(json.dumps(asdict(outcome), default=str))
     elif not quiet:
         print(text(outcome))
     return 0
@@ -203,19 +233,18 @@ class _Progress:
 # ── what came out ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _outcome(home: Home) -> dict[str, Any]:
-    """The figures of the summary, all read from what is published."""
+def _figures(home: Home) -> dict[str, Any]:
+    """The figures of the outcome, read from what is published."""
     page = report.of_night(home)
-    tables = ["loyalty.balances", "loyalty.entries", "ops.quarantine", "ops.runs", "sales.lines", "sales.transactions"]
-    engine, state = reading.open_lake(home, tables)
+    tables = ["loyalty.balances", "loyalty.entries", "ops.runs", "sales.lines", "sales.transactions"]
+    engine, _ = reading.open_lake(home, tables)
     with engine:
         return {
-            "publications": state.number,
-            "rows": _first(engine, _ROWS),
-            "made": _first(engine, _MADE),
-            "quarantine": [(rule.open, rule.reason) for rule in page.refused_by],
-            "exceptions": [(count, reason) for reason, _, count in page.exceptions],
-            "points": _dicts(engine, _POINTS),
+            "rows": engine.rows(_ROWS)[0],
+            "made": engine.rows(_MADE)[0],
+            "quarantine": _refused(page.refused_by),
+            "exceptions": {reason.replace("_", " "): count for reason, _, count in page.exceptions},
+            "points": {name: tuple(amounts) for name, *amounts in engine.rows(_POINTS)},
             "tiers": {
                 program.program_id: {tier.tier_id: tier.cards_next for tier in program.tiers}
                 for program in page.programs
@@ -224,128 +253,125 @@ def _outcome(home: Home) -> dict[str, Any]:
                 analysis.definition: {segment.name: segment.customers for segment in analysis.segments}
                 for analysis in page.analyses
             },
-            "packages": dict(sorted(Counter(session.state for session in page.sessions).items())),
-            "try": _commands(home, engine, page),
+            "packages": dict(sorted(Counter(session.state.replace("_", " ") for session in page.sessions).items())),
+            "to_try": _commands(home, engine, page),
         }
 
 
-# Rows as the nights counted them: a drop that came again is in it twice, as it was read twice.
+# As the nights counted them: of a drop that came again both deliveries are in it.
 _ROWS = """
 select
-    sum(rows_in) as rows_in,
-    sum(cast(json_extract(detail, '$.accepted') as bigint)) as accepted,
-    sum(cast(json_extract(detail, '$.refused') as bigint)) as refused,
-    sum(cast(json_extract(detail, '$.repeated') as bigint)) as repeated
+    cast(sum(rows_in) as bigint),
+    cast(sum(cast(json_extract(detail, '$.accepted') as bigint)) as bigint),
+    cast(sum(cast(json_extract(detail, '$.refused') as bigint)) as bigint),
+    cast(sum(cast(json_extract(detail, '$.repeated') as bigint)) as bigint)
 from ops.runs
-where stage like 'ingest%'
+where stage in ('ingest_hq', 'ingest_pos', 'ingest_call_center')
 """
 
 _MADE = """
 select
-    (select count(*) from sales.transactions) as documents,
-    (select count(*) from sales.lines) as lines,
-    (select count(*) from loyalty.entries) as entries
+    (select count(*) from sales.transactions),
+    (select count(*) from sales.lines),
+    (select count(*) from loyalty.entries)
 """
 
 _POINTS = """
-select
-    reward_point_id,
-    sum(issued) as issued,
-    sum(used) as used,
-    sum(expired) as expired,
-    sum(written_off) as written_off,
-    sum(available + unvested) as outstanding
+select reward_point_id, sum(issued), sum(used), sum(expired), sum(available + unvested)
 from loyalty.balances
 group by reward_point_id
 order by reward_point_id
 """
 
 
-def _dicts(engine: Engine, sql: str) -> list[dict[str, Any]]:
-    result = engine.execute(sql)
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
-def _first(engine: Engine, sql: str) -> dict[str, Any]:
-    return _dicts(engine, sql)[0]
+def _refused(rules: Iterable[report.RefusedBy]) -> dict[str, int]:
+    """How often each reason is given; several rules may give the same."""
+    counted = Counter[str]()
+    for rule in rules:
+        counted[rule.reason] += rule.open
+    return dict(counted)
 
 
 def _commands(home: Home, engine: Engine, page: report.Report) -> list[tuple[str, str]]:
     """Commands worth trying, with ids that show something, and what they show."""
-    found = []
-    for (document,) in engine.rows(
+    returns = engine.rows(
         "select transaction_id from loyalty.entries where entry_type = 'return_earned'"
         " group by transaction_id order by sum(points), transaction_id limit 1"
-    ):
-        found.append((f"kanta explain transaction {shlex.quote(document)}", "a return: what it took back, and why"))
-    found += [(row.command, f"a row set aside: {row.reason}") for row in page.refused if row.rule.startswith("type:")][
-        :1
-    ]
+    )
+    refused = [(row, row.rule.partition(":")[2]) for row in page.refused if row.rule.startswith("type:")][:1]
     balances = "select reward_point_id, sum(available) as usable from loyalty.balances group by all order by all"
-    before = page.previous or page.night
-    found.append((f'kanta query "{balances}" --as-of {before}', "the lake as it stood a night ago"))
+    found = [
+        *(
+            (f"kanta explain transaction {shlex.quote(row[0])}", "a return: what it took back, and why")
+            for row in returns
+        ),
+        *(
+            (
+                row.command,
+                f"a row set aside; kanta quarantine release {row.quarantine_id} --set {column}=… puts it right",
+            )
+            for row, column in refused
+        ),
+        (f'kanta query "{balances}" --as-of {page.previous or page.night}', "the lake as it stood a night before"),
+    ]
     prefix = "" if home == Home.default() else f"KANTA_HOME={shlex.quote(str(home.root))} "
     return [(prefix + command, shows) for command, shows in found]
 
 
-def text(outcome: dict[str, Any]) -> str:
+def text(outcome: Outcome) -> str:
     """The summary for people."""
-    rows, made, waiting = outcome["rows"], outcome["made"], sum(count for count, _ in outcome["exceptions"])
-    lost = rows["rows_in"] - rows["accepted"] - rows["refused"] - rows["repeated"]
-    refused = sum(count for count, _ in outcome["quarantine"])
-    most = max((count for segments in outcome["segments"].values() for count in segments.values()), default=0) or 1
-    lines = [
+    came, accepted, refused, repeated = outcome.rows
+    documents, lines, entries = outcome.made
+    most = max((count for segments in outcome.segments.values() for count in segments.values()), default=0) or 1
+    dags = f"The last night went through the DAGs {', '.join(outcome.dags)}; each run succeeded."
+    said = [
         "",
-        f"Kanta worked {outcome['nights']} nights, {outcome['first']} to {outcome['last']}, in {outcome['runs']} runs"
-        f" and {outcome['seconds']:.0f} s.",
+        f"Kanta worked {outcome.nights} nights, {outcome.first} to {outcome.last}, in {outcome.runs} runs"
+        f" and {outcome.seconds:.0f} s.",
+        *([dags] if outcome.dags else []),
+        "",
+        *_headed(
+            "Rows",
+            f"{came:,} came in: {accepted:,} accepted, {refused:,} set aside, {repeated:,} known before,"
+            f" {came - accepted - refused - repeated:,} lost",
+            f"{documents:,} receipts and orders of {lines:,} lines made {entries:,} ledger entries",
+        ),
+        *_headed(
+            "Quarantine",
+            f"{sum(outcome.quarantine.values()):,} rows and files are still set aside, all of them on purpose:",
+            *(f"{count:>5,}  {reason}" for reason, count in outcome.quarantine.items()),
+            f"and {sum(outcome.exceptions.values()):,} sales stand whose points wait:",
+            *(f"{count:>5,}  {reason}" for reason, count in outcome.exceptions.items()),
+        ),
+        *_headed(
+            "Points",
+            f"{'':<10}{'issued':>12}{'used':>12}{'expired':>12}{'outstanding':>14}",
+            *(
+                f"{name:<10}{issued:>12,}{used:>12,}{expired:>12,}{outstanding:>14,}"
+                for name, (issued, used, expired, outstanding) in outcome.points.items()
+            ),
+        ),
+        *_headed("Tiers", *(f"{program}: {_counts(tiers)}" for program, tiers in outcome.tiers.items())),
+        *_headed(
+            "Segments",
+            *(
+                f"{name:<20}{'█' * round(BAR * count / most):<{BAR}}{count:>6,}"
+                for segments in outcome.segments.values()
+                for name, count in segments.items()
+            ),
+        ),
+        *_headed("Packages", f"the newest of each store: {_counts(outcome.packages)}"),
+        *_headed("Report", str(outcome.report)),
+        "",
+        "Try next",
+        *(f"  {command}\n      {shows}" for command, shows in outcome.to_try),
     ]
-    if outcome["dags"]:
-        lines.append(f"The last night went through the DAGs {', '.join(outcome['dags'])}; each run succeeded.")
-    lines.append("")
-    lines += _headed(
-        "Rows",
-        f"{rows['rows_in']:,} came in: {rows['accepted']:,} accepted, {rows['refused']:,} set aside,"
-        f" {rows['repeated']:,} known before, {lost:,} lost",
-        f"{made['documents']:,} receipts and orders of {made['lines']:,} lines made {made['entries']:,} ledger entries",
-    )
-    lines += _headed(
-        "Quarantine",
-        f"{refused:,} rows and files are still set aside, all of them on purpose:",
-        *(f"{count:>5,}  {reason}" for count, reason in outcome["quarantine"]),
-        f"and {waiting:,} sales stand whose points wait:",
-        *(f"{count:>5,}  {reason.replace('_', ' ')}" for count, reason in outcome["exceptions"]),
-    )
-    lines += _headed(
-        "Points",
-        f"{'':<10}{'issued':>12}{'used':>12}{'expired':>12}{'outstanding':>14}",
-        *(
-            f"{row['reward_point_id']:<10}{row['issued']:>12,}{row['used']:>12,}{row['expired']:>12,}"
-            f"{row['outstanding']:>14,}"
-            for row in outcome["points"]
-        ),
-    )
-    lines += _headed(
-        "Tiers",
-        *(
-            f"{program}: {', '.join(f'{cards:,} {tier}' for tier, cards in tiers.items())}"
-            for program, tiers in outcome["tiers"].items()
-        ),
-    )
-    lines += _headed(
-        "Segments",
-        *(
-            f"{name:<20}{'█' * round(BAR * count / most):<{BAR}}{count:>6,}"
-            for segments in outcome["segments"].values()
-            for name, count in segments.items()
-        ),
-    )
-    states = (f"{count:,} {state.replace('_', ' ')}" for state, count in outcome["packages"].items())
-    lines += _headed("Packages", f"the newest of each store: {', '.join(states)}")
-    lines += _headed("Report", str(outcome["report"]))
-    lines += ["", "Try next", *(f"  {command}\n      {shows}" for command, shows in outcome["try"])]
-    return "\n".join(lines)
+    return "\n".join(said)
 
 
 def _headed(head: str, *lines: str) -> list[str]:
     return [f"{head if not number else '':<12}{line}" for number, line in enumerate(lines)]
+
+
+def _counts(counted: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in counted.items())

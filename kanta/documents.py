@@ -164,6 +164,11 @@ def _sources(table: str) -> set[str]:
 
 # ── what the code says: which module writes what, and what a private step made by code is made from ──────────────
 
+#: The methods of a night that write a table.
+_WRITES = ("append", "put")
+
+_INSERT = re.compile(r"insert into (\w+\._\w+) by name select \* from (\w+\._\w+)")
+
 
 def _writers(table: str) -> str:
     """The modules that write a table which has no model; where none names it, the package of its schema."""
@@ -192,7 +197,7 @@ def _filled(path: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         pairs: list[tuple[ast.AST | None, list[ast.AST]]] = []
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITES:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _WRITES:
             pairs = [(first, [*rest]) for first, *rest in [node.args] if rest]
         elif isinstance(node, ast.Dict):
             pairs = [(key, [value]) for key, value in zip(node.keys, node.values, strict=True)]
@@ -202,12 +207,6 @@ def _filled(path: Path) -> dict[str, list[str]]:
             if isinstance(first, ast.Constant) and first.value in contracts.lake():
                 found.setdefault(first.value, []).extend(_steps(rest))
     return {name: steps for name, steps in found.items() if steps}
-
-
-#: The methods of a night that write a table.
-WRITES = ("append", "put")
-
-_INSERT = re.compile(r"insert into (\w+\._\w+) by name select \* from (\w+\._\w+)")
 
 
 def _steps(nodes: Iterable[ast.AST]) -> list[str]:

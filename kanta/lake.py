@@ -59,6 +59,10 @@ class State:
             raise KantaError("Nothing is published here yet", next_step="kanta demo, or kanta run --date D")
         return self.business_date
 
+    def of_the_night(self) -> dict[str, int]:
+        """Its tables without those of distribution, whose sessions follow the publication and need none."""
+        return {name: snapshot for name, snapshot in self.tables.items() if not name.startswith("distribution.")}
+
     def to_json(self) -> str:
         document = {
             "seq": self.seq,

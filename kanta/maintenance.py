@@ -39,7 +39,7 @@ def _partition(file: Path, column: str) -> str:
 def _compact(home: Home, lake: Lake) -> int:
     """Rewrites each partition that lies in several files as one file."""
     head = lake.recover()
-    if head.tables != lake.published().tables or not head.business_date:
+    if head.of_the_night() != lake.published().of_the_night() or not head.business_date:
         return 0  # a night is half-way: what it has written is its own
     done = 0
     with Engine(lake.root / "work") as engine:

@@ -522,7 +522,8 @@ def publish(
     with lake.writing():
         head, published = lake.recover(), lake.published()
         through = _through(head, "publish", business_date)
-        if head.tables == published.tables and published.business_date and published.business_date >= through:
+        whole = head.of_the_night() == published.of_the_night()
+        if whole and published.business_date and published.business_date >= through:
             reporter.say("publish                        nothing new")
             return {"number": published.number, "changed": False}
         begun = time.perf_counter()
@@ -552,7 +553,7 @@ def publish(
 def _judge(home: Home, lake: Lake, head: State, published: State, judge: quality.Judge | None) -> list[quality.Result]:
     """Judges the files that are new since the last publication, table by table."""
     tables = {}
-    for table in sorted(head.tables):
+    for table in sorted(head.of_the_night()):
         if head.tables[table] == published.tables.get(table):
             continue
         known = set(lake.files(table, published))

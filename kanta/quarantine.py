@@ -99,7 +99,7 @@ def _mark(home: Home, identifiers: list[str]) -> None:
     lake = Lake(home)
     with lake.writing():
         head = lake.recover()
-        whole = head.tables == lake.published().tables
+        whole = head.of_the_night() == lake.published().of_the_night()
         with Engine(lake.root / "work") as engine:
             night = Night(home, lake, engine, "quarantine", head, head.night)
             night.attach("ops.quarantine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +33,10 @@ def open_lake(home: Home, tables: list[str], as_of: date | None = None) -> tuple
     """An engine with these tables as readers see them; the caller closes it."""
     lake = Lake(home)
     state = lake.published(as_of)
+    if as_of is None:
+        # Sessions with stores go on after a night is published; what they are now is what one asks for.
+        sessions = {name: at for name, at in lake.head().tables.items() if name.startswith("distribution.")}
+        state = replace(state, tables={**state.tables, **sessions})
     night = state.night
     engine = Engine(lake.root / "work")
     Night(home, lake, engine, "reading", state, night).attach(*tables)

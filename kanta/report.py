@@ -37,6 +37,9 @@ TABLES = (
     "ops.checks", "ops.drops", "ops.quarantine", "ops.runs", "rfm.scores", "rfm.segments", "sales.transactions",
 )  # fmt: skip
 
+#: The tables that go on after a night is published.
+PACKAGES = "distribution."
+
 #: The lines of a roll-forward between opening and closing, with the kinds of entry each adds up.
 MOVEMENTS = {
     "earned": ("earn",),
@@ -340,13 +343,22 @@ def _state(lake: Lake, business_date: date | None) -> tuple[State, date, list[Fi
     if unpublished and night == worked:
         return replace(head, number=0), night, []
     state = _publication(lake, night)
+    pending = _pending(head, newest, worked) if state.number == newest.number else []
     # Packages go out after the publication, and stores answer later still.
-    packages = {name: snapshot for name, snapshot in head.tables.items() if name.startswith("distribution.")}
-    pending = []
-    if unpublished and state.number == newest.number:
-        text = f"The night of {worked} is not published; readers still see this one."
-        pending = [Finding("critical", text, "checks", f"kanta report --date {worked}")]
+    packages = {name: snapshot for name, snapshot in head.tables.items() if name.startswith(PACKAGES)}
     return replace(state, tables={**state.tables, **packages}), night, pending
+
+
+def _pending(head: State, newest: State, worked: date) -> list[Finding]:
+    """What the lake's head holds that readers do not see yet."""
+    if newest.business_date is None or worked > newest.business_date:
+        text = f"The night of {worked} is not published; readers still see this one."
+        return [Finding("critical", text, "checks", f"kanta report --date {worked}")]
+    changed = [name for name in sorted(head.tables) if head.tables[name] != newest.tables.get(name)]
+    if unseen := [name for name in changed if not name.startswith(PACKAGES)]:
+        text = f"The lake holds changes that are not published: {_few(unseen)}."
+        return [Finding("warning", text, "checks", f"kanta run --date {worked}")]
+    return []
 
 
 def _publication(lake: Lake, night: date) -> State:

@@ -52,6 +52,12 @@ def up(port: int) -> int:
         if server.poll() is not None:
             break
         if ready(url):
+            if not knows_kanta(url):
+                print(
+                    "Airflow has no pool `lake`: Kanta is not installed beside it.\n  next:  make setup",
+                    file=sys.stderr,
+                )
+                break
             print(f"{url}   home {os.environ.get('KANTA_HOME') or 'data'}, log {LOG.relative_to(REPOSITORY)}")
             print("Trigger the three ingest_* DAGs with a business date, and the night follows. Stop it: make down")
             return 0
@@ -70,6 +76,12 @@ def ready(url: str) -> bool:
     except OSError:
         return False
     return all(part["status"] == "healthy" for part in parts.values()) and dags["total_entries"] > 0
+
+
+def knows_kanta(url: str) -> bool:
+    """Whether the plugin is loaded, which makes the pool; without it every task would wait for ever."""
+    pools = json.load(urlopen(f"{url}/api/v2/pools", timeout=5))  # noqa: S310
+    return any(pool["name"] == "lake" for pool in pools["pools"])
 
 
 def running() -> int:

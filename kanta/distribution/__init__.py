@@ -288,7 +288,7 @@ def status(home: Home, database: str | None = None) -> list[dict[str, Any]]:
                 coalesce(max(sequence) filter (where state = 'applied'), 0) as applied_sequence,
                 max(business_date) filter (where state = 'applied') as applied_business_date,
                 count(*) filter (where state not in ('applied', 'no_data', 'canceled')) as waiting,
-                max_by(detail, sequence) as detail
+                max_by(coalesce(detail, ''), sequence) as detail
             from distribution.session_states
             where $database is null or database = $database
             group by database, job

@@ -99,7 +99,7 @@ def published(
 def attach(night: Night) -> list[programme.Version]:
     """Makes the lake's tables that the models read readable; gives the programme's versions that nights recorded.
 
-    A version no night has seen yet is no store's business.
+    A version no night has seen yet is no store's business. Raises KantaError when no night has recorded one.
     """
     names = [f"distribution.{step}" for steps in STEPS.values() for step in ("_databases", *steps)]
     inputs = {table for name in names for table in models.models()[name].inputs}
@@ -107,6 +107,12 @@ def attach(night: Night) -> list[programme.Version]:
     contents = night.engine.rows(
         "select content from ops.decisions where kind = 'programme_version' order by seq, decision_id"
     )
+    if not contents:
+        raise KantaError(
+            "No night has recorded the programme yet, so there are no rules to send",
+            where="ops.decisions",
+            next_step=f"kanta run --date {night.business_date}",
+        )
     return [
         programme.Version.recorded(date.fromisoformat(item["effective_from"]), item["text"], item["origin"])
         for item in (json.loads(content) for (content,) in contents)

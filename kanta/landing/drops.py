@@ -189,6 +189,17 @@ def find(landing: Path, feed: str, through: date, known: Mapping[str, Known], wa
     return found
 
 
+def strangers(landing: Path, through: date) -> list[Warned]:
+    """Folders beside the feeds: what lies in them is looked at by nobody."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(landing) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+    reason = f"no feed is called so; the feeds are {', '.join(feeds())}"
+    unknown = (shown(name) for name in names if name not in feeds() and not name.startswith("."))
+    return [Warned(name, through, "", "", "unknown_feed", reason) for name in unknown]
+
+
 def _sources(
     feed: str, day: date, folder: Path, known: Mapping[str, Known], warnings: list[Warned], refuse: _Refuse
 ) -> Iterator[Found]:

@@ -34,6 +34,7 @@ from kanta.landing.drops import (
     opened,
     parse_control,
     read_control,
+    strangers,
 )
 from kanta.landing.router import RefusedRow, Router, Stated, drops_table, files_table
 from kanta.landing.spool import Spools, Target, read
@@ -137,6 +138,8 @@ def take(
     tell = progress or (lambda stage, done, total: None)
     warned: list[Warned] = []
     found = find(home.landing, feed, through, known, warned)
+    if feed == feeds()[0]:  # a night takes every feed and says it once
+        warned += strangers(home.landing, through)
     work = Path(tempfile.mkdtemp(dir=out, prefix="_spool"))
     try:
         reading = _Reading(known, Spools(work), warned)

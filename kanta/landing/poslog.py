@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -91,37 +91,42 @@ class Broken:
     reason: str
 
 
-@dataclass
 class Node:
-    """An element: local name, whether in the Transaction's own namespace, attributes by local name."""
+    """An element: local name, whether in the Transaction's own namespace, attributes by local name, text, line."""
 
-    name: str
-    own: bool
-    attributes: dict[str, str]
-    line: int
-    children: list[Node] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
+    __slots__ = ("attributes", "by_name", "children", "line", "name", "own", "pieces", "text")
 
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces).strip()
+    def __init__(self, name: str, own: bool, attributes: dict[str, str], line: int) -> None:
+        self.name, self.own, self.attributes, self.line = name, own, attributes, line
+        self.children: list[Node] = []
+        self.by_name: dict[str, list[Node]] = {}
+        self.pieces: list[str] = []
+        self.text = ""
 
-    def all(self, *names: str) -> list[Node]:
-        """Children of these names; the standard's own before those of other namespaces."""
-        found = [child for child in self.children if child.name in names]
-        return [child for child in found if child.own] or found
+    def add(self, child: Node) -> None:
+        """Takes a child; by name, the standard's own stand before and instead of those of other namespaces."""
+        self.children.append(child)
+        same = self.by_name.get(child.name)
+        if same is None or (child.own and not same[0].own):
+            self.by_name[child.name] = [child]
+        elif child.own or not same[0].own:
+            same.append(child)
+
+    def all(self, name: str) -> list[Node]:
+        """Children of the name."""
+        return self.by_name.get(name, [])
 
     def first(self, *names: str) -> Node | None:
         """The first child of the first of these names that is there."""
         for name in names:
-            if found := self.all(name):
-                return found[0]
+            if name in self.by_name:
+                return self.by_name[name][0]
         return None
 
     def value(self, *names: str) -> str:
         """The text of the first child of these names that has one."""
         for name in names:
-            for child in self.all(name):
+            for child in self.by_name.get(name, ()):
                 if child.text:
                     return child.text
         return ""
@@ -131,7 +136,8 @@ class Node:
         for child in self.children:
             if child.name in names:
                 yield child
-            yield from child.deep(*names)
+            if child.children:
+                yield from child.deep(*names)
 
     def deep_value(self, *names: str) -> str:
         """The first text under elements of these names, the first name first."""
@@ -139,11 +145,17 @@ class Node:
 
     def flag(self, name: str) -> bool:
         """Whether an attribute, or a child element, of the name is true."""
-        return (self.attributes.get(name) or self.value(name)).lower() in ("true", "1")
+        said = self.attributes.get(name) or self.value(name)
+        return said != "" and said.lower() in ("true", "1")
 
     def code(self, name: str) -> str:
         """An attribute's value without a vendor's prefix: ``Auto`` of ``acs:Auto``."""
         return self.attributes.get(name, "").rpartition(":")[2]
+
+    @property
+    def struck(self) -> bool:
+        """Whether a line is taken off the receipt again."""
+        return self.flag("VoidFlag") or self.flag("CancelFlag")
 
 
 class _Elements:
@@ -169,10 +181,10 @@ class _Elements:
             if not self.stack:
                 self.namespace, self.elements, self.length = namespace, 0, 0
             self.elements += 1
-            local = {key.rpartition("}")[2]: value for key, value in attributes.items()}
+            local = {key.rpartition("}")[2]: value for key, value in attributes.items()} if attributes else {}
             node = Node(name, namespace == self.namespace, local, self.expat.CurrentLineNumber)
             if self.stack and not self._full():
-                self.stack[-1].children.append(node)
+                self.stack[-1].add(node)
             self.stack.append(node)
 
     def end(self, tag: str) -> None:
@@ -181,6 +193,7 @@ class _Elements:
             self.skipping -= 1
         elif self.stack:
             node = self.stack.pop()
+            node.text = "".join(node.pieces).strip()
             if not self.stack:
                 self.take(node, self._full())
 
@@ -440,7 +453,7 @@ class _Line:
     def __init__(self, item: Node, content: Node, position: int) -> None:
         self.node, self.content = item, content
         self.number = _integer(item.value("SequenceNumber"), position, "SequenceNumber")
-        self.voided = item.flag("VoidFlag") or item.flag("CancelFlag")
+        self.voided = item.struck
         quantity = _amount(content, "Quantity")
         said = _amount(content, "ExtendedAmount", "Amount")
         price = _amount(content, "ActualSalesUnitPrice", "RegularSalesUnitPrice", "UnitListPrice", "SuggestedPrice")
@@ -521,6 +534,11 @@ class _Sales:
     def __init__(self, retail: Node) -> None:
         self.retail = retail
         self.items = retail.all("LineItem")
+        #: What stands on lines of its own or in tenders, by name.
+        self.parts: dict[str, list[Node]] = {}
+        for part in (part for one in self.items if not one.struck for part in one.children):
+            for inner in (part, *(part.children if part.name in ("Tender", "TenderChange") else ())):
+                self.parts.setdefault(inner.name, []).append(inner)
         self.lines: list[_Line] = []
         for position, item in enumerate(self.items, 1):
             content = next((part for part in item.children if part.name in _KINDS), None)
@@ -560,7 +578,7 @@ class _Sales:
         links = [part for part in self.retail.all("TransactionLink") if part.code("ReasonCode") == "Return"]
         for line in self.lines:
             if links and line.kind == "return" and not line.content.all("TransactionLink"):
-                line.content.children.append(links[0])
+                line.content.add(links[0])
 
     @property
     def counted(self) -> list[_Line]:
@@ -587,7 +605,9 @@ class _Sales:
         )
         tax, rewards = self._tax(sign), self._rewards()
         reduced = sum(reward.amount for reward in rewards)
-        rounding = sum(_cents(abs(_decimal(part.text, "Rounding"))) for part in self._parts("Rounding") if part.text)
+        rounding = sum(
+            _cents(abs(_decimal(part.text, "Rounding"))) for part in self.parts.get("Rounding", ()) if part.text
+        )
 
         def fits(apply: bool, included: bool, *, by_net: bool = True) -> bool:
             total = gross - (reduced if apply else 0) + (0 if included else tax)
@@ -630,21 +650,12 @@ class _Sales:
                 return -abs(cents) if sign < 0 else cents
         return None
 
-    def _parts(self, name: str) -> list[Node]:
-        """Elements of a name that stand on lines of their own or in tenders, unvoided."""
-        found = []
-        for item in self.items:
-            if not item.flag("VoidFlag") and not item.flag("CancelFlag"):
-                found += item.all(name)
-                found += [part for tender in item.all("Tender", "TenderChange") for part in tender.all(name)]
-        return found
-
     def _tax(self, sign: int) -> int:
         """The receipt's tax: as totalled, else of its tax lines, else of its lines."""
         total = self._total("TransactionTaxAmount", sign)
         if total is not None:
             return total
-        amounts = [_amount(part, "Amount") for part in self._parts("Tax")]
+        amounts = [_amount(part, "Amount") for part in self.parts.get("Tax", ())]
         if stated := [amount for amount in amounts if amount is not None]:
             cents = _cents(sum(stated, Decimal(0)))
             return -abs(cents) if sign < 0 else cents
@@ -654,14 +665,14 @@ class _Sales:
         """Discounts on lines of their own; one given in detail and in sum counts in detail."""
         by_sequence = {line.content.value("OperatorSequence"): line for line in self.counted}
         found = []
-        for part in _once(self._parts("LoyaltyReward")):
+        for part in _once(self.parts.get("LoyaltyReward", [])):
             if part.value("RewardCategory") == "Monetary":
                 amounts = [-(_amount(part, "ExtendedRewardAmount") or Decimal(0))]
             else:
                 amounts = [_amount(discount, "Amount") or Decimal(0) for discount in part.all("Discount")]
             if amount := sum(amounts, Decimal(0)):
                 found.append(_Reward(_cents(amount), by_sequence.get(part.value("OperatorSequenceReference"))))
-        for part in self._parts("Discount"):
+        for part in self.parts.get("Discount", ()):
             if discount := _amount(part, "Amount"):
                 found.append(_Reward(_cents(abs(discount)), None))
         return found
@@ -726,9 +737,9 @@ def _tenders(retail: Node, currency: str, *, negative: bool) -> Iterator[tuple[i
                     voided.add(j)
                     break
     for i, item in enumerate(items):
-        if i in voided or item.flag("VoidFlag") or item.flag("CancelFlag"):
+        if i in voided or item.struck:
             continue
-        for tender in item.all("Tender", "TenderChange"):
+        for tender in (*item.all("Tender"), *item.all("TenderChange")):
             for part, change in _payments(tender):
                 amount = _amount(part, "Amount")
                 if amount is None:
@@ -766,7 +777,7 @@ def _payments(tender: Node) -> Iterator[tuple[Node, bool]]:
 
 def _declared_points(retail: Node, card: str) -> list[Row]:
     """Points the document states, each once: in the finest detail that adds up to what the receipt as a whole says."""
-    items = [item for item in retail.all("LineItem") if not item.flag("VoidFlag") and not item.flag("CancelFlag")]
+    items = [item for item in retail.all("LineItem") if not item.struck]
     fine = [
         row for item in items for content in item.children if content.name in _KINDS for row in _points(content, item)
     ]

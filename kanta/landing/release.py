@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -134,24 +135,30 @@ def _held(found: Found, revisions: set[int]) -> list[_Row]:
 
 
 def _write(path: Path, found: Found, rows: list[_Row]) -> None:
-    """Writes the rows as a drop; released again, it is a higher revision of it."""
-    revision = 1
-    if (path / CONTROL).exists():
-        revision = 1 + int(json.loads((path / CONTROL).read_bytes())["revision"])
-        (path / CONTROL).unlink()  # not complete while it is rewritten
-    path.mkdir(exist_ok=True)
+    """Writes the rows as a drop, at once whole; released again, it is a higher revision of it."""
+    source = path.name
+    try:
+        with opened(replace(found, path=str(path), source=source)) as folder:
+            revision = 1 + parse_control(read_control(folder), replace(found, source=source)).revision
+    except DropError:
+        revision = 1
+    # beside it and hidden, so that nothing put there by others is written through
+    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=".releasing-"))
+    work.chmod(0o755)
     listed = []
     for contract in {row.contract.name: row.contract for row in rows}.values():
         own = [row.values for row in rows if row.contract is contract]
-        name = f"{contract.dataset}.csv"
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, contract.names, restval="", lineterminator="\r\n")
         writer.writeheader()
         writer.writerows(own)
-        data = text.getvalue().encode()
-        (path / name).write_bytes(data)
+        data, name = text.getvalue().encode(), f"{contract.dataset}.csv"
+        (work / name).write_bytes(data)
         listed.append({"name": name, "rows": len(own), "sha256": hashlib.sha256(data).hexdigest()})
-    control = {"feed": found.feed, "business_date": found.business_date.isoformat(), "source": path.name}
-    part = path / f"{CONTROL}.part"
-    part.write_text(json.dumps(control | {"revision": revision, "files": listed}), encoding="utf-8")
-    part.replace(path / CONTROL)
+    control = {"feed": found.feed, "business_date": found.business_date.isoformat(), "source": source}
+    (work / CONTROL).write_text(json.dumps(control | {"revision": revision, "files": listed}), encoding="utf-8")
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+    work.rename(path)

@@ -149,7 +149,7 @@ def rules(column: Column, raw: str, value: str) -> list[Rule]:
         rule("range", f"{value} > {_bound(column, column.maximum)}", f"is more than {column.maximum}")
     if column.days_after_drop is not None:
         # the day of a moment depends on the zone: the writer's day will do as well as UTC's
-        day = f"least({value}::date, substr({raw}, 1, 10)::date)" if column.type == "TIMESTAMPTZ" else value
+        day = f"least({value}::date, try_cast(substr({raw}, 1, 10) as date))" if column.type == "TIMESTAMPTZ" else value
         days = f"more than {column.days_after_drop} days " if column.days_after_drop else ""
         reason = f"is {days}after the drop's date"
         rule("after_drop", f"{day} > _date + {column.days_after_drop}", reason)

@@ -440,8 +440,8 @@ def _check_parquet_type(file: DataFile, name: str, kind: pa.DataType, contract: 
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     known = (
-        pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal,
-        pa.types.is_date, pa.types.is_timestamp, pa.types.is_boolean, pa.types.is_null,
+        _is_text, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_date,
+        pa.types.is_timestamp, pa.types.is_boolean, pa.types.is_null,
     )  # fmt: skip
     if not any(test(kind) for test in known):
         raise DropError("header", f"column {name} has a type no text stands for", file.name)
@@ -465,7 +465,7 @@ def _spool_batches(batches: Iterable[pa.RecordBatch], raw: RawFile, target: Targ
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _text_size(column: pa.Array) -> int:

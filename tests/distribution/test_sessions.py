@@ -426,6 +426,7 @@ def test_status_shows_where_each_store_stands(published: Chain) -> None:
     assert [(row["database"], row["state"], row["applied_sequence"], row["waiting"]) for row in rows] == [
         ("S001", "applied", 1, 0), ("S002", "available", 0, 1),
     ]  # fmt: skip
+    assert [row["detail"] for row in rows] == ["attempt 1", ""]
     assert distribution.status(published.home, "S002") == rows[1:]
     assert distribution.table(rows).count("\n") >= 3
 
@@ -456,10 +457,18 @@ def test_what_is_sent_is_read_from_the_published_lake(tmp_path: Path, retailer: 
     with night.stage(home, "loyalty", NIGHT) as stage:
         land(stage, "landed.channels", {**channel, **drop, "channel_id": "S002", "database": "S002"})
     assert distribution.groups(home, NIGHT) == ["nordic"]
+    assert distribution.send(home, NIGHT, "nobody's") == []
     (sent,) = distribution.send(home, NIGHT)
     assert (sent.database, sent.state) == ("S001", "available"), "S002 is not published yet"
     cards = gzip.decompress((home.outbox / "S001/1050/00000001/cards.csv.gz").read_bytes()).decode()
     assert cards.endswith(f"\nU,K1,club,no_tender,C7,{NIGHT},,\n"), cards
+
+
+def test_without_a_recorded_programme_there_is_nothing_to_send(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    Lake(home).publish(NIGHT)
+    with pytest.raises(KantaError, match="recorded the programme"):
+        distribution.send(home, NIGHT)
 
 
 def land(stage: night.Night, table: str, row: dict[str, Any]) -> None:

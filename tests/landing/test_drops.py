@@ -111,7 +111,12 @@ def test_thousands_of_known_drops_are_skipped_by_one_look_each(home: Home, monke
         known[drop_id] = Known(drop_id, 1, f"{status.st_size}:{status.st_mtime_ns}", "", "accepted")
     looks: list[object] = []
     real = os.stat
-    monkeypatch.setattr(os, "stat", lambda path, **more: looks.append(path) or real(path, **more))
+
+    def stat(path: str, **more: bool) -> os.stat_result:
+        looks.append(path)
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
     intake = take(home, "pos", DAY, known, seq=1, out=home.root / "out")
     assert [row["source"] for row in intake.drops.to_pylist()] == ["S1"]
     assert len([path for path in looks if str(path).endswith("control.json")]) == 2001
@@ -171,6 +176,32 @@ def test_files_beside_folders_and_other_files_are_ignored_with_a_warning(home: H
         ("stray_file", "README"),
         ("stray_file", "notes.txt"),
     ]
+
+
+def test_a_folder_that_is_no_feed_is_reported_once_a_night(home: Home, takes: Takes) -> None:
+    (home.landing / "POS").mkdir(parents=True)
+    warnings = [row for feed in feeds() for row in takes(feed).warnings.to_pylist()]
+    assert [(row["feed"], row["rule"]) for row in warnings] == [("POS", "unknown_feed")]
+
+
+def test_a_folder_that_cannot_be_read_is_a_refused_drop(
+    home: Home, takes: Takes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_drop(home, "pos", DAY, "S1", sale("T1"))
+    write_drop(home, "pos", date(2026, 1, 4), "S1", sale("T2"))
+    real = os.scandir
+
+    def scandir(path: Path) -> object:
+        if str(path).endswith("2026-01-04"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    intake = takes()
+    assert [(row["drop_id"], row["rule"]) for row in intake.quarantine.to_pylist()] == [
+        ("pos/2026-01-04", "unreadable")
+    ]
+    assert [row["transaction_id"] for row in landed(intake, "lines")] == ["T1"]
 
 
 def test_a_feed_that_is_none_and_a_directory_in_use_are_wrong_arguments(home: Home) -> None:

@@ -71,6 +71,7 @@ def as_parquet(rows: Rows, columns: list[str], *, typed: bool = False) -> bytes:
         table["cost_price"] = pa.array(prices, pa.decimal128(20, 8))
         table["name"] = table["name"].dictionary_encode()
         table["brand"] = table["brand"].cast(pa.large_string())
+        table["category_id"] = table["category_id"].cast(pa.string_view())
     sink = io.BytesIO()
     pq.write_table(pa.table(table), sink)
     return sink.getvalue()
@@ -92,7 +93,7 @@ def variants(rows: Rows, columns: list[str]) -> dict[str, bytes]:
 
 def deliver(home: Home, files: dict[str, bytes], count: int) -> list[str]:
     """One drop for each file; returns their sources."""
-    sources = []
+    sources: list[str] = []
     for name, data in files.items():
         sources.append(f"hq{len(sources)}")
         folder = write_drop(home, "hq", DAY, sources[-1], {})

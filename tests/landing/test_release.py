@@ -97,6 +97,17 @@ def test_a_transaction_of_a_poslog_document_can_be_released(home: Home, takes: T
     assert [row["line_no"] for row in landed(intake, "lines")] == [1]
 
 
+def test_nothing_is_written_through_a_link_that_lies_where_the_release_goes(home: Home, takes: Takes) -> None:
+    write_drop(home, "pos", DAY, "S1", sale("T1", currency=""))
+    (item,) = open_items(takes(), "required:currency")
+    (home.root / "elsewhere").mkdir()
+    path = home.landing / "pos" / "2026-01-05" / f"S1.released-{item['quarantine_id']}"
+    path.symlink_to(home.root / "elsewhere")
+    assert release(home, [item], {item["quarantine_id"]: {"currency": "USD"}}) == path
+    assert not list((home.root / "elsewhere").iterdir())
+    assert refusals(takes()) == []
+
+
 def test_what_cannot_be_released_says_what_to_do_instead(home: Home, takes: Takes) -> None:
     write_drop(home, "pos", DAY, "S1", sale("T1", currency=""))
     write_drop(home, "pos", DAY, "S2", sale("T2"), totals={"transactions": 2})

@@ -64,14 +64,16 @@ def write(home: Home, *, only: date | None = None) -> None:
     """Writes programme and drops; ``only``: the drops of one day."""
     write_programme(programme(), home.programme)
     drops = {
-        (DAYS[0], "S1"): joined(_sale("T1", "A", "50.00", customer_id="K1"), _sale("T2", "B", "20.00", customer_id="K2")),
+        (DAYS[0], "S1"): joined(
+            _sale("T1", "A", "50.00", customer_id="K1"), _sale("T2", "B", "20.00", customer_id="K2")
+        ),
         (DAYS[0], "S2"): _sale("T3", "A", "15.00", customer_id="K1"),
         (DAYS[1], "S1"): joined(_sale("T4", "A", "10.00", customer_id="K1"), _redemption("T5", "B", "12.00")),
         (DAYS[2], "S1"): joined(_return("R1", "A", "-50.00", "T1"), _sale("T6", "B", "7.00", customer_id="K2")),
         (DAYS[3], "S2"): joined(
             _sale("T7", "B", "80.00", customer_id="K2"), _sale("T8", "A", "9.00", business_date=DAYS[1].isoformat())
         ),
-        (DAYS[4], "S1"): joined(_redemption("T9", "A", "30.00"), _sale("T10", "unknown", "5.00")),
+        (DAYS[4], "S1"): joined(_redemption("T9", "A", "300.00"), _sale("T10", "unknown", "5.00")),
     }
     for (day, store), content in drops.items():
         if only in (None, day):
@@ -107,6 +109,7 @@ def sums(home: Home) -> list[tuple[Any, ...]]:
     with Engine(lake.root / "work") as engine:
         night.Night(home, lake, engine, "test", state, state.night).attach("loyalty.entries")
         return engine.rows(
-            "select card_id, program_id, reward_point_id, coalesce(corrected_type, entry_type), cast(entry_date as varchar),"
-            " transaction_id, line_no, rule_id, sum(points) from loyalty.entries group by all having sum(points) <> 0 order by all"
+            "select card_id, program_id, reward_point_id, coalesce(corrected_type, entry_type),"
+            " cast(entry_date as varchar), transaction_id, line_no, rule_id, sum(points)"
+            " from loyalty.entries group by all having sum(points) <> 0 order by all"
         )

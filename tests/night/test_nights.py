@@ -67,10 +67,12 @@ def test_invariants_hold_and_a_replay_gives_the_same(whole: Home) -> None:
 def test_running_a_night_again_changes_nothing(home: Home, no_judge: NoJudge) -> None:
     history.write(home)
     night.run(home, DAYS[0], DAYS[-1], judge=no_judge)
-    before = Lake(home).head_file.read_text(), [p.name for p in Lake(home).publications()]
+    before = Lake(home).head().of_the_night(), [p.name for p in Lake(home).publications()]
     night.run(home, DAYS[0], DAYS[-1], judge=no_judge)
     night.run(home, DAYS[2], DAYS[2], judge=no_judge)
-    assert (Lake(home).head_file.read_text(), [p.name for p in Lake(home).publications()]) == before
+    assert (Lake(home).head().of_the_night(), [p.name for p in Lake(home).publications()]) == before
+    sequences = {path.name for path in home.outbox.glob("*/1050/*")}
+    assert sequences == {"00000001"}
 
 
 def test_night_after_night_equals_one_run_and_a_late_fact_is_posted_as_a_correction(

@@ -198,6 +198,14 @@ def test_a_night_that_failed_its_checks_has_a_page_and_the_published_one_points_
     assert "Not published" in report.html(found)
 
 
+def test_changes_of_the_same_night_that_are_not_published_are_said(two_nights: Books) -> None:
+    two_nights.night(NIGHT, {"ops.checks": [check(NIGHT, "keys", "critical", success=False)]}, publish=False)
+    found = report.of_night(two_nights.home)
+    texts = [finding.text for finding in found.findings]
+    assert "The lake holds changes that are not published: ops.checks." in texts
+    assert not [check for check in found.checks.failed if check.severity == "critical"]
+
+
 def test_a_night_after_one_that_failed_also_counts_what_that_one_took(two_nights: Books) -> None:
     failed, good = NIGHT + timedelta(days=1), NIGHT + timedelta(days=2)
     seq = two_nights.night(
