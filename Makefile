@@ -13,7 +13,7 @@ export AIRFLOW_HOME := $(CURDIR)
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-$(VENV)/.runtime: requirements.txt
+$(VENV)/.runtime: requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here; next: apt-get install python3 python3-venv, then make PYTHON=python3 $@"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
@@ -58,4 +58,4 @@ lock:  ## requirements.txt and requirements-dev.txt anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock" --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean:  ## what the demo and the checks made; never programme or sample
-	rm -rf data/lake data/landing data/outbox data/inbox data/reports data/stores build .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf data/.kanta-demo data/lake data/landing data/outbox data/inbox data/reports data/stores build .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kanta import distribution, night, quality, reading, report, store
 from kanta.engine import Engine
@@ -100,10 +101,8 @@ def run(home: Home, *, quiet: bool = False, as_json: bool = False, airflow: bool
     legs = plan(first, last, _dates(SAMPLE / "late"))
     progress = _Progress(night.Reporter(quiet=quiet or as_json), of=len(legs) + 1)
     _work(home, legs[:-1] if airflow else legs, progress)
-    dags: list[str] = []
-    if airflow:
-        progress.step(f"{legs[-1]}, DAGs", lambda: dags.extend(_work_by_dags(home, legs[-1])))
-    progress.step("stores and report", lambda: _open_stores(home, last))
+    dags = progress.step(f"{legs[-1]}, DAGs", partial(_work_by_dags, home, legs[-1], progress)) if airflow else []
+    progress.step("stores", partial(_open_stores, home, last))
     outcome = Outcome(
         home=home.root, report=report.write(home), first=first, last=last, runs=len(legs), dags=dags,
         seconds=round(time.perf_counter() - begun, 1), **_figures(home),
@@ -128,9 +127,10 @@ def _fresh(home: Home) -> Home:
             next_step="kanta demo --home DIR",
         )
     there = [name for name in FOLDERS if (home.root / name).exists()]
-    if there and not (home.root / MARKER).is_file():
+    own = (home.root / MARKER).is_file()
+    if foreign := [name for name in there if not own or (home.root / name).is_symlink()]:
         raise BadArguments(
-            f"This home holds {', '.join(there)}, which the demo did not make",
+            f"This home holds {', '.join(foreign)}, which the demo did not make",
             where=str(home.root),
             next_step="kanta demo --home DIR   builds one elsewhere",
         )
@@ -160,7 +160,7 @@ def plan(first: date, last: date, arrivals: Iterable[date]) -> list[Leg]:
 def _work(home: Home, legs: Sequence[Leg], progress: _Progress) -> None:
     with quality.Judge() as judge:
         for leg in legs:
-            progress.step(str(leg), lambda leg=leg: _work_one(home, leg, judge))  # type: ignore[misc]
+            progress.step(str(leg), partial(_work_one, home, leg, judge))
 
 
 def _work_one(home: Home, leg: Leg, judge: quality.Judge) -> None:
@@ -168,11 +168,11 @@ def _work_one(home: Home, leg: Leg, judge: quality.Judge) -> None:
     night.run(home, leg.first, leg.last, judge=judge)
 
 
-def _work_by_dags(home: Home, leg: Leg) -> list[str]:
+def _work_by_dags(home: Home, leg: Leg, progress: _Progress) -> list[str]:
     from kanta import dag_runs
 
     _deliver(home, leg)
-    return dag_runs.run_dags(home, leg.last, say=lambda line: None)
+    return dag_runs.run_dags(home, leg.last, say=progress.say)
 
 
 def _deliver(home: Home, leg: Leg) -> None:
@@ -211,6 +211,9 @@ def _open_stores(home: Home, business_date: date) -> None:
     distribution.acknowledge(home, business_date)
 
 
+Made = TypeVar("Made")
+
+
 @dataclass
 class _Progress:
     """Steps of the demo: a bar on a terminal, a line for each elsewhere."""
@@ -219,15 +222,21 @@ class _Progress:
     of: int
     done: int = 0
 
-    def step(self, what: str, work: Callable[[], Any]) -> None:
+    def say(self, line: str) -> None:
+        """A line, where no bar is drawn."""
+        if not sys.stderr.isatty():
+            self.reporter.say(line)
+
+    def step(self, what: str, work: Callable[[], Made]) -> Made:
+        """Does one step; returns what it made."""
         self.reporter.progress(what, self.done, self.of)
         begun = time.perf_counter()
-        work()
+        made = work()
         self.done += 1
-        if not sys.stderr.isatty():
-            self.reporter.say(f"{what:<28} {time.perf_counter() - begun:6.1f} s")
-        elif self.done == self.of:
+        self.say(f"{what:<28} {time.perf_counter() - begun:6.1f} s")
+        if self.done == self.of:
             self.reporter.progress(what, self.done, self.of)
+        return made
 
 
 # ── what came out ────────────────────────────────────────────────────────────────────────────────────────────────

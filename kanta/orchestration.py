@@ -259,7 +259,10 @@ class OpeningDay(BaseDeadlineReference):
 
         run = select(DagRun.partition_key, DagRun.run_after).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
         key, made = session.execute(run).one()
-        return opening(date.fromisoformat(key), made, self.time_zone) if key else None
+        try:
+            return opening(date.fromisoformat(key or ""), made, self.time_zone)
+        except ValueError:  # no partition, or one that the first task will refuse; raised here, it stops the scheduler
+            return None
 
 
 def opening(day: date, made: datetime, zone: str) -> datetime | None:

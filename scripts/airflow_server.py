@@ -57,7 +57,8 @@ def up(port: int) -> int:
                     "Airflow has no pool `lake`: Kanta is not installed beside it.\n  next:  make setup",
                     file=sys.stderr,
                 )
-                break
+                down()
+                return 1
             print(f"{url}   home {os.environ.get('KANTA_HOME') or 'data'}, log {LOG.relative_to(REPOSITORY)}")
             print("Trigger the three ingest_* DAGs with a business date, and the night follows. Stop it: make down")
             return 0

@@ -29,11 +29,11 @@ EARLIEST = date(1990, 1, 1)  # nothing a drop could hold is older; year 0001 is 
 MAX_CONTROL = 1 << 20
 
 SOURCE = re.compile(r"\w[\w .@+-]{0,199}")
-RELEASED = re.compile(r"\.released-[0-9a-f]{16}")
 FILE_NAME = re.compile(r"([a-z_]+)\.(csv|ndjson|parquet|xml)(?:\.(gz|zst))?")
+DATA_FILE = re.compile(r".*\.(csv|ndjson|parquet|xml)(\.(gz|zst))?", re.IGNORECASE | re.DOTALL)
+
 _Refuse = Callable[[str, date, str, Path, str, str], None]
 _RefuseFolder = Callable[[str, str], None]
-DATA_FILE = re.compile(r".*\.(csv|ndjson|parquet|xml)(\.(gz|zst))?", re.IGNORECASE | re.DOTALL)
 
 
 class DropError(Exception):
@@ -135,11 +135,6 @@ class DataFile:
     compression: str
 
 
-def base_source(source: str) -> str:
-    """The source without what releases append: ``S001`` of ``S001.released-0123456789abcdef``."""
-    return RELEASED.sub("", source)
-
-
 def shown(name: str) -> str:
     """A name from outside as it may be stored and printed: odd characters escaped, at most 200 of them."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -166,6 +161,7 @@ def find(landing: Path, feed: str, through: date, known: Mapping[str, Known], wa
 
     A drop whose control file kept size and time is not looked at: 38,000 of them take well under a second.
     A folder that cannot be a date or a source, cannot be read or is a symlink is found as refused.
+    What was ``unreadable`` is found each time, for nothing in it need change to make it readable.
     """
     found: list[Found] = []
 

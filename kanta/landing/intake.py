@@ -136,6 +136,8 @@ def take(
         raise KantaError("Accepted rows must go to an empty directory.", where=str(out))
     out.mkdir(parents=True, exist_ok=True)
     tell = progress or (lambda stage, done, total: None)
+    refused: list[RefusedRow] = []
+    files: dict[str, list[Path]] = {}
     warned: list[Warned] = []
     found = find(home.landing, feed, through, known, warned)
     if feed == feeds()[0]:  # a night takes every feed and says it once
@@ -148,11 +150,13 @@ def take(
             if n % 100 == 0 or n == len(found):
                 tell("drops read", n, len(found))
         reading.spools.close()
-        with Router(feed, work) as router:
-            refused = _route(router, feed, reading, seq, out, tell)
+        if any(drop.error is None for drop in reading.drops):
+            with Router(feed, work) as router:
+                refused = _route(router, feed, reading, seq, out, tell)
+                files = router.routed.files
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return _intake(feed, reading, refused, router.routed.files, seq)
+    return _intake(reading, refused, files, seq)
 
 
 class _Reading:
@@ -218,8 +222,6 @@ class _Reading:
 def _route(router: Router, feed: str, reading: _Reading, seq: int, out: Path, tell: Progress) -> list[RefusedRow]:
     """Routes what was read, writes what is accepted, and completes the drops' counts."""
     whole = {n: drop.found for n, drop in enumerate(reading.drops) if drop.error is None}
-    if not whole:  # a night without drops, or with refused ones only
-        return []
     router.load(
         reading.spools.all,
         drops_table(whole.items()),
@@ -260,7 +262,7 @@ def _wrong_totals(router: Router, feed: str, reading: _Reading, whole: Iterable[
     return router.check_totals(header, stated) | wrong
 
 
-def _intake(feed: str, reading: _Reading, refused: list[RefusedRow], files: dict[str, list[Path]], seq: int) -> Intake:
+def _intake(reading: _Reading, refused: list[RefusedRow], files: dict[str, list[Path]], seq: int) -> Intake:
     drops = reading.drops
     return Intake(
         drops=pa.Table.from_pylist([_drop_row(drop, seq) for drop in drops], DROPS),
@@ -289,7 +291,8 @@ def _drop_row(drop: _Drop, seq: int) -> dict[str, object]:
         "refused": drop.refused,
         "transactions": drop.transactions,
         "control_sha256": drop.control_sha256,
-        "stamp": drop.found.stamp,
+        # what could not be read may be readable next time without having changed
+        "stamp": "" if drop.error and drop.error.rule == "unreadable" else drop.found.stamp,
         "seq": seq,
     }
 

@@ -817,7 +817,8 @@ def _reward_points(items: list[Node]) -> Iterator[Row]:
     for item, part in rewards:
         if id(part) in kept:
             yield from _points(part, item)
-            if "Point" in part.value("RewardCategory") and (points := _amount(part, "ExtendedRewardAmount")):
+            said = part.value("RewardCategory") + part.value("RewardType")
+            if "Point" in said and (points := _amount(part, "ExtendedRewardAmount")):
                 yield _point(part, item, "awarded", points, "LoyaltyReward/ExtendedRewardAmount")
     for item in items:
         for part in item.all("LoyaltyRedemption"):

@@ -81,12 +81,11 @@ class RefusedRow:
 
 @dataclass
 class Routed:
-    """What became of the rows: counts by drop, refused rows, Parquet files by dataset."""
+    """What became of the rows: counts by drop, Parquet files by dataset."""
 
     accepted: dict[int, int] = field(default_factory=dict)
     headers: dict[int, int] = field(default_factory=dict)  # accepted transactions or orders
     repeated: dict[int, int] = field(default_factory=dict)
-    refused: list[RefusedRow] = field(default_factory=list)
     files: dict[str, list[Path]] = field(default_factory=dict)
 
 

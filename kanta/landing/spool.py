@@ -380,23 +380,25 @@ def _read_ndjson(raw: RawFile, target: Target) -> int:
             if not text.strip():
                 continue
             rows += 1
+            fields, flag = [""] * len(names), "length"
             try:
-                item = _DECODER.decode(text.strip()) if len(text) <= MAX_ROW else None
+                if len(text) <= MAX_ROW:
+                    item = _DECODER.decode(text.strip())
+                    fields, flag = _json_fields(item, spool.columns, nested, text)
+                    if len(strange) < MAX_COLUMNS:
+                        strange.update(item.keys() - names)
             except (ValueError, RecursionError):
-                item = ()
-            if not isinstance(item, dict):
-                write_row(spool, target.file_no, line, "length" if item is None else "json", [""] * len(names))
-                continue
-            if len(strange) < MAX_COLUMNS:
-                strange.update(item.keys() - names)
-            fields, flag = _json_fields(item, spool.columns, nested, text)
+                flag = "json"
             write_row(spool, target.file_no, line, flag, fields)
     for name in sorted(strange):
         target.unknown(shown(name))
     return rows
 
 
-def _json_fields(item: dict[str, Any], names: tuple[str, ...], nested: list[bool], text: str) -> tuple[list[str], str]:
+def _json_fields(item: Any, names: tuple[str, ...], nested: list[bool], text: str) -> tuple[list[str], str]:
+    """The columns of one line, and the rule it breaks; raises ``ValueError`` when it is no object."""
+    if not isinstance(item, dict):
+        raise ValueError("not an object")
     fields, flag = [], ""
     for name, may_nest in zip(names, nested, strict=True):
         value = item.get(name)
@@ -430,7 +432,7 @@ def _read_parquet(raw: RawFile, target: Target) -> int:
             reader = pq.ParquetFile(source, read_dictionary=is_text, pre_buffer=False)
             return _spool_batches(reader.iter_batches(1024, columns=wanted), raw, target)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DropError("unreadable", "not a Parquet file, or not whole", file.name) from error
+        raise DropError("parquet", "not a Parquet file, or not whole", file.name) from error
 
 
 def _check_parquet_type(file: DataFile, name: str, kind: pa.DataType, contract: Contract) -> None:

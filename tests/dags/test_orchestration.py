@@ -215,16 +215,14 @@ def test_airflow_works_the_deadline_out_from_the_runs_partition():
 
     day = OpeningDay("America/New_York")
     with create_session() as session:
-        for run_id, key in (("with", "2017-02-11"), ("without", None)):
+        keys = {"with": "2017-02-11", "without": None, "strange": "north"}
+        for run_id, key in keys.items():
             run = DagRun(dag_id="distribution", run_id=run_id, run_type="manual", run_after=MADE, partition_key=key)
             session.add(run)
         session.flush()
-        due = {
-            run_id: day._evaluate_with(session=session, dag_id="distribution", run_id=run_id)
-            for run_id in ("with", "without")
-        }
+        due = {id_: day._evaluate_with(session=session, dag_id="distribution", run_id=id_) for id_ in keys}
         session.rollback()
-    assert due == {"with": datetime(2017, 2, 12, 5, tzinfo=UTC), "without": None}
+    assert due == {"with": datetime(2017, 2, 12, 5, tzinfo=UTC), "without": None, "strange": None}
 
 
 def test_a_missed_cut_off_says_which_date_where_and_what_next(capsys):

@@ -236,7 +236,7 @@ DROPS |= {
     "a zip bomb in zstandard": ("zip_bomb", with_lines(zstandard.compress(BOMB, 9), "lines.csv.zst", 50_001)),
     "a packed file is cut short": ("unpacking", with_lines(gzip.compress(LINES)[:-9], "lines.csv.gz")),
     "a packed file is not packed": ("unpacking", with_lines(LINES, "lines.csv.zst")),
-    "a Parquet file is none": ("unreadable", with_lines(b"PAR1" + LINES + b"PAR1", "lines.parquet")),
+    "a Parquet file is none": ("parquet", with_lines(b"PAR1" + LINES + b"PAR1", "lines.parquet")),
     "money is floating point": ("money_as_float", with_lines(line_table(net_amount=pa.array([10.0])), "lines.parquet")),
     "a Parquet column is a list": ("header", with_lines(line_table(product_id=pa.array([["P"]])), "lines.parquet")),
     "a Parquet bomb": (
@@ -355,6 +355,13 @@ with_text("json", "net_is_its_lines", after=b"[1]\n", fmt="ndjson")
 with_text("json", "net_is_its_lines", after=b'{"quantity": NaN}\n', fmt="ndjson")
 with_text("json", "net_is_its_lines", after=b'{"line_no": 1, "line_no": 2}\n', fmt="ndjson")
 with_text("json", "net_is_its_lines", after=b"[" * 100_000 + b"\n", fmt="ndjson")
+with_text(
+    *["json"] * 3,
+    "net_is_its_lines",
+    after=b"".join(b'{"a": %b}\n' % (b"[" * n + b"]" * n) for n in (980, 990, 5000)),
+    fmt="ndjson",
+    count=3,
+)
 with_text("nested", after=b'{"transaction_id": "{bad}", "product_id": {"id": "P"}}\n', fmt="ndjson")
 with_text("control_character", after=b'{"transaction_id": "{bad}", "product_id": "\\ud800"}\n', fmt="ndjson")
 

@@ -12,7 +12,7 @@ import pytest
 from kanta.errors import BadArguments, BadProgramme, KantaError
 from kanta.home import Home
 from kanta.landing import Known, missing_days, take
-from kanta.landing.drops import base_source, feeds
+from kanta.landing.drops import feeds
 from tests.feed import joined, sale, write_drop
 from tests.landing.conftest import DAY, Takes, landed, refusals
 
@@ -202,6 +202,9 @@ def test_a_folder_that_cannot_be_read_is_a_refused_drop(
         ("pos/2026-01-04", "unreadable")
     ]
     assert [row["transaction_id"] for row in landed(intake, "lines")] == ["T1"]
+    assert takes().drops.num_rows == 1, "it is tried again"
+    monkeypatch.undo()
+    assert [row["transaction_id"] for row in landed(takes(), "lines")] == ["T2"]
 
 
 def test_a_feed_that_is_none_and_a_directory_in_use_are_wrong_arguments(home: Home) -> None:
@@ -243,8 +246,3 @@ def test_a_source_that_should_trade_and_did_not_come_is_missing(home: Home, take
 def test_trading_days_that_are_none_are_a_problem_of_the_settings(home: Home, stated: object) -> None:
     with pytest.raises(BadProgramme, match="trading_days"):
         missing_days(home, {"trading_days": stated}, "pos", DAY, set())
-
-
-def test_the_base_of_a_released_source_is_the_source(tmp_path: Path) -> None:
-    assert base_source("S001.released-0123456789abcdef.released-fedcba9876543210") == "S001"
-    assert base_source("S001.released-x") == "S001.released-x"

@@ -84,7 +84,10 @@ def write(home: Home, *, only: date | None = None) -> None:
             {"card_id": "A", "customer_id": "K1", "enrolled_from": "2026-01-01"},
             {"card_id": "B", "customer_id": "K2", "enrolled_from": "2026-01-01"},
         )
-        write_drop(home, "hq", DAYS[0], "hq", {"loyalty_cards": cards, "products": rows("products", {})})
+        channel = bases()["rows"]["channels"] | {"name": "Store"}
+        channels = [channel | {"channel_id": store} for store in ("S1", "S2")]
+        hq = {"loyalty_cards": cards, "products": rows("products", {}), "channels": channels}
+        write_drop(home, "hq", DAYS[0], "hq", hq)
 
 
 def contents(home: Home, tables: tuple[str, ...] = COMPARED) -> dict[str, list[tuple[Any, ...]]]:

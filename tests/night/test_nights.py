@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,14 +110,17 @@ def test_a_reader_of_an_earlier_night_sees_the_lake_as_it_stood_then(home: Home,
 def test_a_night_killed_at_any_change_of_the_lake_is_right_after_a_rerun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Home
 ) -> None:
+    home, kept = Home(tmp_path / "home"), tmp_path / "kept"
+    for day in DAYS[:2]:
+        history.write(home, only=day)
+    night.run(home, DAYS[0], DAYS[1], judge=NoJudge())
+    before = history.contents(home)
+    for day in DAYS[2:]:
+        history.write(home, only=day)
+    shutil.copytree(home.root, kept)
     for calls in itertools.count(1):
-        home = Home(tmp_path / f"killed-{calls}")
-        for day in DAYS[:2]:
-            history.write(home, only=day)
-        night.run(home, DAYS[0], DAYS[1], judge=NoJudge())
-        before = history.contents(home)
-        for day in DAYS[2:]:
-            history.write(home, only=day)
+        shutil.rmtree(home.root)
+        shutil.copytree(kept, home.root)
         try:
             with killed_at(monkeypatch, calls) as count:
                 night.run(home, DAYS[2], DAYS[-1], judge=NoJudge())

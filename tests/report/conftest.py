@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from kanta import report
 from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
@@ -56,14 +57,37 @@ def _commit(night: Night, table: str, rows: list[Row]) -> None:
         night.put(table, "select * from test.rows", {row[contract.partition] for row in rows})
 
 
-@pytest.fixture
-def books(tmp_path: Path) -> Books:
-    home = Home(tmp_path / "home")
+def _books(folder: Path) -> Books:
+    home = Home(folder / "home")
     home.programme.mkdir(parents=True)
     (home.programme / "settings.yaml").write_text(
         "trading_days:\n  S001: [mon, tue, wed, thu, fri]\n  S002: [thu]\n  S009: [fri]\n"
     )
     return Books(home)
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    """A home without a night."""
+    return _books(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def two_nights(tmp_path_factory: pytest.TempPathFactory) -> Books:
+    """The two nights, to be read."""
+    return _written(_books(tmp_path_factory.mktemp("two_nights")))
+
+
+@pytest.fixture
+def own_nights(books: Books) -> Books:
+    """The two nights, for a test that goes on writing."""
+    return _written(books)
+
+
+@pytest.fixture(scope="session")
+def found(two_nights: Books) -> report.Report:
+    """What the report finds of the second night."""
+    return report.of_night(two_nights.home)
 
 
 def drop(
@@ -154,8 +178,7 @@ def package(database: str, sequence: int, day: date) -> Row:
     }  # fmt: skip
 
 
-@pytest.fixture
-def two_nights(books: Books) -> Books:
+def _written(books: Books) -> Books:
     """Thursday and Friday of a small retailer, with something in every section of the page."""
     ago = date(2026, 10, 3)
     first = books.night(

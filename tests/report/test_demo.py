@@ -61,6 +61,16 @@ def test_a_home_that_the_demo_did_not_build_is_left_alone(tmp_path: Path, folder
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [folder, f"{folder}/mine"]
 
 
+def test_a_folder_that_is_only_a_link_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").touch()
+    (tmp_path / demo.MARKER).touch()
+    (tmp_path / "lake").symlink_to(tmp_path / "mine")
+    with pytest.raises(BadArguments, match="This home holds lake"):
+        demo.run(Home(tmp_path))
+    assert (tmp_path / "mine" / "file").exists()
+
+
 def test_a_home_whose_lake_is_elsewhere_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "programme").mkdir()
     (tmp_path / "programme" / "settings.yaml").write_text("lake: ../mine\n")
@@ -88,7 +98,8 @@ def test_a_drop_that_comes_again_replaces_the_drop_as_a_whole(tmp_path: Path) ->
             place.mkdir(parents=True)
             (place / "of-revision-1.csv").touch()
     demo._deliver(home, demo.Leg(*demo._span(demo.SAMPLE / "landing")))
-    assert len(list(home.landing.glob("*/*/*"))) == 498
+    sent = {drop.parts[-3:] for drop in (*demo.SAMPLE.glob("landing/*/*/*"), *demo.SAMPLE.glob("late/*/*/*/*"))}
+    assert {drop.parts[-3:] for drop in home.landing.glob("*/*/*")} == sent
     assert not list(home.landing.rglob("of-revision-1.csv"))
 
 
