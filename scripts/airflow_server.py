@@ -37,7 +37,7 @@ def up(port: int) -> int:
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",  # it starts its parts by name
     }
     with LOG.open("w") as log:
-        server = subprocess.Popen(  # noqa: S603
+        server = subprocess.Popen(
             [BIN / "airflow", "standalone"],
             cwd=REPOSITORY,
             env=environment,
@@ -90,7 +90,7 @@ def running() -> int:
     if not PID.is_file():
         return 0
     pid = int(PID.read_text())
-    command = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)  # noqa: S603, S607
+    command = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)  # noqa: S607
     return pid if "airflow" in command.stdout else 0
 
 
