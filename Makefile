@@ -38,14 +38,14 @@ down:  ## stops it, and all its processes
 	@$(BIN)/python scripts/airflow_server.py down
 
 test: setup  ## every test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: setup  ## lint, types, and all but the slow tests: under two minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m kanta.documents --check
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 bench: setup  ## how fast, how much memory, as ratios in one run
 	$(BIN)/python bench/run.py

@@ -36,6 +36,7 @@ LATER = {
     "refund-over-deficit": "refunds to lots",
     "refund-partly-expired": "refunds to lots",
     "refund-written-off": "refunds to lots",
+    "return-everything": "refunds to lots",
     "tier-pool-join": "pooling",
     "tier-pooled": "pooling",
     "transfer-keep": "transfers",

@@ -10,5 +10,5 @@ select
     valid_to,
     qualified_on,
     reason,
-    cast(hash(card_id) % 16 as integer) as bucket
+    cast(strpos('0123456789abcdef', substr(md5(card_id), 1, 1)) as integer) as bucket
 from loyalty._new_stays
