@@ -29,9 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             print("\n".join(error.lines()), file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()
-        return DONE
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            return DONE
+        where = f"\n  where: {error.filename}" if error.filename else ""
+        print(f"The system refused: {error.strerror or error}{where}", file=sys.stderr)
+        print("  next:  make room or give the right to it, then run the same command again", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("Stopped. What was not whole does not count: run the same command again.", file=sys.stderr)
         return FAILED

@@ -224,6 +224,14 @@ def landed() -> dict[str, Contract]:
     return dict(sorted(tables.items()))
 
 
+def contract_of(table: str) -> Contract:
+    """The contract of a lake table, landed copies included. Raises KantaError when there is no such table."""
+    found = lake().get(table) or landed().get(table)
+    if found is None:
+        raise KantaError(f"There is no table {table}", next_step='kanta query "show all tables"')
+    return found
+
+
 def _all(folder: Path) -> dict[str, Contract]:
     contracts: dict[str, Contract] = {}
     for path in sorted(folder.glob("*/*.odcs.yaml")):

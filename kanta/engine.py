@@ -43,6 +43,8 @@ class Engine:
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
         self.con = duckdb.connect(":memory:")
+        self._schemas: set[str] = set()
+        self._views: set[str] = set()
         settings = {
             "TimeZone": "UTC",
             "threads": os.cpu_count() or 1,
@@ -96,14 +98,17 @@ class Engine:
         return result
 
     def _schema_of(self, name: str) -> None:
-        self.con.execute(f"create schema if not exists {name.split('.')[0]}")
+        schema = name.split(".")[0]
+        if schema not in self._schemas:
+            self.con.execute(f"create schema if not exists {schema}")
+            self._schemas.add(schema)
 
     def register(self, name: str, table: pa.Table) -> None:
         """Makes an Arrow table readable as ``schema.table``."""
         self._schema_of(name)
         flat = "_arrow_" + name.replace(".", "__")
         self.con.register(flat, table)
-        self.con.execute(f"create or replace view {name} as select * from {flat}")
+        self._view(name, f"select * from {flat}")
 
     def attach(self, contract: Contract, files: Sequence[str | Path]) -> None:
         """Makes files readable as the contract's table; no files: an empty table of its columns."""
@@ -115,12 +120,14 @@ class Engine:
         else:
             columns = ", ".join(f'cast(null as {c.type}) as "{c.name}"' for c in contract.columns)
             body = f"select {columns} where false"
-        self.con.execute(f"create or replace view {contract.name} as {body}")
+        self._view(contract.name, body)
 
     def define(self, name: str, sql: str, parameters: Parameters | None = None) -> None:
         """Works a SELECT out and keeps its rows as ``schema.table`` for this connection."""
         self._schema_of(name)
-        self.con.execute(f"drop view if exists {name}") if self._is_view(name) else None
+        if name in self._views:
+            self.con.execute(f"drop view {name}")
+            self._views.remove(name)
         self.execute(f"create or replace table {name} as {sql}", parameters)
 
     def view(self, name: str, sql: str, parameters: Parameters) -> None:
@@ -128,14 +135,11 @@ class Engine:
         self._schema_of(name)
         for key, value in parameters.items():
             sql = sql.replace(f"${key}", literal(value))
-        self.con.execute(f"create or replace view {name} as {sql}")
+        self._view(name, sql)
 
-    def _is_view(self, name: str) -> bool:
-        schema, table = name.split(".")
-        found = self.con.execute(
-            "select count(*) from duckdb_views() where schema_name = ? and view_name = ?", [schema, table]
-        ).fetchone()
-        return bool(found and found[0])
+    def _view(self, name: str, sql: str) -> None:
+        self.con.execute(f"create or replace view {name} as {sql}")
+        self._views.add(name)
 
     def write(
         self, contract: Contract, select: str, directory: Path, parameters: Parameters | None = None

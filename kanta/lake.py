@@ -1,14 +1,15 @@
-"""The lake: Apache Iceberg says which files are a table; one small record says which snapshots readers see.
+"""The lake: which files are a table, which of its versions readers see, and the same told to Apache Iceberg.
 
-Three facts live here:
+Four facts live here:
 
-* the **head** (``lake/head.json``): the snapshot of each table as the unfinished night left it;
-* a **publication** (``lake/published/<n>.json``): the snapshots readers see, written at once when a night is whole;
+* a **version** of a table (``lake/<schema>/<table>/versions/<version>.json``): its files, never changed once written;
+* the **head** (``lake/head.json``): the version of each table as the unfinished night left it;
+* a **publication** (``lake/published/<n>.json``): the versions readers see, written at once when a night is whole;
 * the **lock** (``lake/.lock``): one process writes at a time.
 
-A stage commits its tables to Iceberg and then moves the head, in one rename. A stage that dies before it leaves
-snapshots that nothing points at: the next commit to that table starts again from the head's. Readers only ever
-follow a publication, so they see last night or tonight, never between.
+A stage writes new versions and then moves the head, in one rename; a stage that dies before it leaves versions that
+nothing points at. A publication first commits what changed to Iceberg, one snapshot for each table, for every engine
+that reads Iceberg. Readers only ever follow a publication, so they see last night or tonight, never between.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import json
 import os
 import shutil
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,26 +28,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from kanta.contracts import Contract
+from kanta.contracts import Contract, contract_of
 from kanta.errors import KantaError
 from kanta.home import Home
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
-    from pyiceberg.table import Table
+    from pyiceberg.table import Table, Transaction
 
 
 @dataclass(frozen=True)
 class State:
-    """Which snapshot of each table counts, and how far each stage has come.
+    """Which version of each table counts, and how far each stage has come.
 
+    ``snapshots``: the Iceberg snapshot of each table as the publication committed it;
     ``through``: stage -> last business date it has worked through; ``seq``: ordinal of the last change of the head.
     """
 
     seq: int = 0
     number: int = 0  # of the publication this is or was built on; 0: nothing published yet
     business_date: date | None = None  # of the publication
-    tables: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+    snapshots: dict[str, int] = field(default_factory=dict)
     through: dict[str, date] = field(default_factory=dict)
     marks: dict[str, int] = field(default_factory=dict)  # stage -> seq of the last change it has taken in
     log: dict[str, Any] = field(default_factory=dict)  # stage -> what it did since the publication
@@ -59,9 +61,9 @@ class State:
             raise KantaError("Nothing is published here yet", next_step="kanta demo, or kanta run --date D")
         return self.business_date
 
-    def of_the_night(self) -> dict[str, int]:
+    def of_the_night(self) -> dict[str, str]:
         """Its tables without those of distribution, whose sessions follow the publication and need none."""
-        return {name: snapshot for name, snapshot in self.tables.items() if not name.startswith("distribution.")}
+        return {name: version for name, version in self.tables.items() if not name.startswith("distribution.")}
 
     def to_json(self) -> str:
         document = {
@@ -69,6 +71,7 @@ class State:
             "number": self.number,
             "business_date": self.business_date.isoformat() if self.business_date else None,
             "tables": dict(sorted(self.tables.items())),
+            "snapshots": dict(sorted(self.snapshots.items())),
             "through": {stage: day.isoformat() for stage, day in sorted(self.through.items())},
             "marks": dict(sorted(self.marks.items())),
             "log": self.log,
@@ -84,6 +87,7 @@ class State:
             number=document["number"],
             business_date=date.fromisoformat(day) if day else None,
             tables=document["tables"],
+            snapshots=document["snapshots"],
             through={stage: date.fromisoformat(text) for stage, text in document["through"].items()},
             marks=document["marks"],
             log=document["log"],
@@ -106,7 +110,7 @@ class Lake:
 
     def __init__(self, home: Home) -> None:
         self.root = home.lake
-        self._loaded: dict[str, Table] = {}
+        self._listed: dict[tuple[str, str], list[Path]] = {}
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -121,7 +125,7 @@ class Lake:
         return State()
 
     def move_head(self, state: State) -> None:
-        """Makes ``state`` the head: the one step that makes a stage's commits count."""
+        """Makes ``state`` the head: the one step that makes what a stage wrote count."""
         write_atomically(self.head_file, state.to_json())
 
     def publications(self) -> list[Path]:
@@ -143,9 +147,13 @@ class Lake:
         return State()
 
     def publish(self, business_date: date) -> State:
-        """Lets readers see the head, as the lake after the night of ``business_date``, in one rename."""
-        head = self.head()
-        state = replace(head, number=head.number + 1, business_date=business_date, log={})
+        """Commits the head to Iceberg and lets readers see it, as the lake after the night of ``business_date``."""
+        head, last = self.head(), self.published()
+        snapshots = dict(last.snapshots)
+        for table, version in sorted(head.tables.items()):
+            if version != last.tables.get(table):
+                snapshots[table] = self._to_iceberg(table, last, head, f"night {business_date}, change {version}")
+        state = replace(head, number=head.number + 1, business_date=business_date, snapshots=snapshots, log={})
         write_atomically(self.root / "published" / f"{state.number:08d}.json", state.to_json())
         self.move_head(state)
         return state
@@ -178,6 +186,63 @@ class Lake:
 
     # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────
 
+    def directory(self, table: str) -> Path:
+        """Where a table's files lie."""
+        return self.root / Path(*table.split("."))
+
+    def files(self, table: str, state: State) -> list[Path]:
+        """The data files of a table as ``state`` has it, sorted."""
+        version = state.tables.get(table)
+        if version is None:
+            return []
+        if (table, version) not in self._listed:
+            try:
+                listed = json.loads(self.version_file(table, version).read_text(encoding="utf-8"))
+            except OSError as error:
+                raise KantaError(
+                    f"The files of {table} are not known: {error.strerror}",
+                    where=str(self.version_file(table, version)),
+                    next_step="bring the lake back from a backup, or remove lake/ and run every night again",
+                ) from error
+            self._listed[table, version] = [self.root / name for name in listed["files"]]
+        return self._listed[table, version]
+
+    def version_file(self, table: str, version: str) -> Path:
+        """Where the list of a version's files lies."""
+        return self.directory(table) / "versions" / f"{version}.json"
+
+    def next_version(self, table: str, state: State, seq: int) -> str:
+        """The name of the version that a change of number ``seq`` makes of a table; a second one counts on."""
+        change, _, times = state.tables.get(table, "-").partition("-")
+        return f"{seq:08d}-{int(times) + 1 if change == f'{seq:08d}' else 0}"
+
+    def fresh_directory(self, table: str, version: str) -> Path:
+        """Where the files of this version of a table go: nothing of an earlier try may lie there."""
+        directory = self.directory(table) / "data" / version
+        if directory.exists():
+            shutil.rmtree(directory)
+        return directory
+
+    def change(
+        self, contract: Contract, state: State, version: str, files: Sequence[Path], replaced: Iterable[Any]
+    ) -> State:
+        """Adds ``files`` and takes the partitions ``replaced`` away; returns the state with the table's new version.
+
+        ``replaced`` holds partition values; for a table without partitions any one value means all of it.
+        """
+        gone = {value.isoformat() if isinstance(value, date) else str(value) for value in replaced}
+        before = self.files(contract.name, state)
+        kept = [file for file in before if not gone or (contract.partition and partition_of(file) not in gone)]
+        after = sorted([*kept, *files])
+        if after == before:
+            return state
+        document = {"files": [str(file.relative_to(self.root)) for file in after]}
+        write_atomically(self.version_file(contract.name, version), json.dumps(document, indent=0) + "\n")
+        self._listed[contract.name, version] = after
+        return replace(state, tables={**state.tables, contract.name: version})
+
+    # ── Iceberg ──────────────────────────────────────────────────────────────────────────────────────────────
+
     @cached_property
     def catalog(self) -> SqlCatalog:
         from pyiceberg.catalog.sql import SqlCatalog
@@ -189,6 +254,16 @@ class Lake:
             warehouse=f"file://{self.root}",
             init_catalog_tables="true",
         )
+
+    def iceberg_files(self, table: str, snapshot: int) -> list[Path]:
+        """The data files of a table as an Iceberg snapshot has them, sorted."""
+        scan = self.catalog.load_table(table).scan(snapshot_id=snapshot)
+        return sorted(self.local(task.file.file_path) for task in scan.plan_files())
+
+    @staticmethod
+    def local(uri: str) -> Path:
+        """The path behind a file URI as Iceberg keeps it."""
+        return Path(unquote(urlparse(uri).path) if uri.startswith("file:") else uri)
 
     def _create(self, contract: Contract) -> Table:
         from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -210,94 +285,74 @@ class Lake:
                 "write.metadata.previous-versions-max": "20",
                 "commit.manifest-merge.enabled": "true",
                 "commit.manifest.min-count-to-merge": "50",
+                "schema.name-mapping.default": schema.name_mapping.model_dump_json(),
             },
         )
 
-    def directory(self, table: str) -> Path:
-        """Where a table's files lie."""
-        return self.root / Path(*table.split("."))
+    def _table(self, contract: Contract, snapshot: int | None) -> tuple[Table, bool]:
+        """The Iceberg table standing at ``snapshot``, whatever a dead night left there; or a new one, and False.
 
-    def _table(self, contract: Contract, snapshot: int | None) -> Table:
-        """The Iceberg table, standing at ``snapshot`` (None: without any), whatever a dead night left there."""
+        A home that was moved or copied has tables that name the old place: they are made anew in the new one.
+        """
         from pyiceberg.exceptions import NoSuchTableError
 
-        name = contract.name
-        table = self._loaded.get(name)
-        if table is None:
-            try:
-                table = self.catalog.load_table(name)
-            except NoSuchTableError:
-                table = self._create(contract)
-        current = table.metadata.current_snapshot_id
-        if current is not None and current != snapshot:
-            if snapshot is None:
-                self.catalog.drop_table(name)
-                table = self._create(contract)
-            else:
-                table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot).commit()
-                table = self.catalog.load_table(name)
-        self._loaded[name] = table
-        return table
+        try:
+            table = self.catalog.load_table(contract.name)
+        except NoSuchTableError:
+            return self._create(contract), False
+        known = snapshot is not None and table.snapshot_by_id(snapshot) is not None
+        if not known or self.local(table.location()) != self.directory(contract.name):
+            self.catalog.drop_table(contract.name)
+            return self._create(contract), False
+        if snapshot is not None and table.metadata.current_snapshot_id != snapshot:
+            table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot).commit()
+            table = self.catalog.load_table(contract.name)
+        return table, True
 
-    def commit(
-        self, contract: Contract, state: State, files: Sequence[Path], replaced: Iterable[Any], run: str
-    ) -> State:
-        """Adds ``files`` and removes the partitions ``replaced`` in one Iceberg transaction; returns the new state.
+    def _to_iceberg(self, name: str, last: State, head: State, run: str) -> int:
+        """Commits the difference between two versions of a table; returns the snapshot that holds the newer one."""
+        from pyiceberg.expressions import AlwaysTrue, In, Reference
 
-        ``replaced`` holds partition values; for a table without partitions any one value means all of it.
-        """
-        from pyiceberg.expressions import AlwaysTrue, Or
-
-        replaced = sorted(set(replaced))
-        if not files and not replaced:
-            return state
-        snapshot = state.tables.get(contract.name)
-        table = self._table(contract, snapshot)
+        contract = contract_of(name)
+        table, known = self._table(contract, last.snapshots.get(name))
+        before, after = set(self.files(name, last)) if known else set(), set(self.files(name, head))
         summary = {"kanta.run": run}
-        with table.transaction() as transaction:
-            if replaced and snapshot is not None:
+        with _transaction(table) as transaction:
+            if gone := sorted(before - after):
                 condition: Any = AlwaysTrue()
                 if contract.partition:
-                    condition = _is(contract.partition, replaced[0])
-                    for value in replaced[1:]:
-                        condition = Or(condition, _is(contract.partition, value))
-                with warnings.catch_warnings():
-                    # A partition that is only now begun has nothing to remove, and pyiceberg would say so.
-                    warnings.filterwarnings("ignore", "Delete operation did not match any records")
-                    transaction.delete(condition, snapshot_properties=summary)
-            if files:
-                transaction.add_files([f"file://{file}" for file in files], summary, check_duplicate_files=False)
-        after = table.metadata.current_snapshot_id
-        return replace(state, tables={**state.tables, contract.name: after} if after is not None else state.tables)
-
-    def files(self, table: str, state: State) -> list[Path]:
-        """The data files of a table as ``state`` has it, sorted."""
-        snapshot = state.tables.get(table)
-        if snapshot is None:
-            return []
-        loaded = self._loaded.get(table)
-        if loaded is None or loaded.snapshot_by_id(snapshot) is None:
-            loaded = self._loaded[table] = self.catalog.load_table(table)
-        return sorted(self.local(task.file.file_path) for task in loaded.scan(snapshot_id=snapshot).plan_files())
-
-    @staticmethod
-    def local(uri: str) -> Path:
-        """The path behind a file URI as Iceberg keeps it."""
-        return Path(unquote(urlparse(uri).path) if uri.startswith("file:") else uri)
-
-    def fresh_directory(self, table: str, seq: int) -> Path:
-        """Where the files of this change of a table go: nothing of an earlier try may lie there."""
-        directory = self.directory(table) / "data" / f"{seq:08d}"
-        if directory.exists():
-            shutil.rmtree(directory)
-        return directory
+                    values = sorted({partition_of(file) for file in gone})
+                    condition = In(Reference(contract.partition), values)  # type: ignore[call-arg, arg-type]
+                transaction.delete(condition, snapshot_properties=summary)
+            # A table that lost all its files has a snapshot that says so, also when it never had any.
+            if (new := sorted(after - before)) or not gone:
+                transaction.add_files([f"file://{file}" for file in new], summary, check_duplicate_files=False)
+        return int(table.metadata.current_snapshot_id or 0)
 
 
-def _is(column: str, value: Any) -> Any:
-    from pyiceberg.expressions import EqualTo, Reference
+def _transaction(table: Table) -> Transaction:
+    """A transaction on the table that works its metadata out once for each of its updates.
 
-    literal: Any = value.isoformat() if isinstance(value, date) else value
-    return EqualTo(term=Reference(column), value=literal)
+    The library's own does so, copying all of it, each time anything asks: some twenty times in a commit.
+    """
+    from pyiceberg.table import Transaction
+
+    class Remembering(Transaction):
+        known: tuple[Any, Any, Any] = (None, None, None)
+
+        @property
+        def table_metadata(self) -> Any:
+            base, updates, _ = self.known
+            if base is not self._table.metadata or updates is not self._updates:
+                self.known = self._table.metadata, self._updates, super().table_metadata
+            return self.known[2]
+
+    return Remembering(table)
+
+
+def partition_of(file: Path) -> str:
+    """The partition value of a data file, as text: its folder is named for it (``business_date=2017-01-01``)."""
+    return unquote(file.parent.name.partition("=")[2])
 
 
 def _schema(contract: Contract) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kanta.contracts import contract_of
 from kanta.engine import Engine, literal
 from kanta.home import Home
-from kanta.lake import Lake, State
-from kanta.night import Night, contract_of
+from kanta.lake import Lake, State, partition_of
+from kanta.night import Night
 
 
 def run(home: Home, *, keep: int = 30) -> dict[str, int]:
@@ -31,11 +33,6 @@ def run(home: Home, *, keep: int = 30) -> dict[str, int]:
     }
 
 
-def _partition(file: Path, column: str) -> str:
-    prefix = f"{column}="
-    return next((part.removeprefix(prefix) for part in file.parts if part.startswith(prefix)), "")
-
-
 def _compact(home: Home, lake: Lake) -> int:
     """Rewrites each partition that lies in several files as one file."""
     head = lake.recover()
@@ -46,7 +43,7 @@ def _compact(home: Home, lake: Lake) -> int:
         night = Night(home, lake, engine, "maintenance", head, head.business_date)
         for table in sorted(head.tables):
             column = contract_of(table).partition
-            counts = Counter(_partition(file, column) for file in lake.files(table, head))
+            counts = Counter(partition_of(file) for file in lake.files(table, head))
             split = sorted(value for value, files in counts.items() if files > 1 and value)
             if not split:
                 continue
@@ -74,34 +71,32 @@ def _drop_publications(lake: Lake, keep: int) -> int:
 
 
 def _expire(lake: Lake) -> tuple[int, int]:
-    """Expires snapshots that neither the head nor a publication names, then removes files no snapshot names."""
+    """Expires snapshots that no publication names, then removes files that neither they nor a kept version name."""
     states = [lake.head(), *(State.from_json(path.read_text(encoding="utf-8")) for path in lake.publications())]
     expired = removed = 0
     for table in sorted({table for state in states for table in state.tables}):
-        kept = {state.tables[table] for state in states if table in state.tables}
-        loaded = lake.catalog.load_table(table)
-        old = [snapshot.snapshot_id for snapshot in loaded.snapshots() if snapshot.snapshot_id not in kept]
-        old = [snapshot for snapshot in old if snapshot != loaded.metadata.current_snapshot_id]
-        if old:
-            loaded.maintenance.expire_snapshots().by_ids(old).commit()
+        wanted = {file for state in states for file in lake.files(table, state)}
+        wanted |= {lake.version_file(table, state.tables[table]) for state in states if table in state.tables}
+        kept = {state.snapshots[table] for state in states if table in state.snapshots}
+        if kept:
             loaded = lake.catalog.load_table(table)
-            expired += len(old)
-        removed += _remove_leftovers(lake, table, loaded)
+            known = {snapshot.snapshot_id for snapshot in loaded.snapshots()}
+            old = sorted(known - kept - {loaded.metadata.current_snapshot_id})
+            if old:
+                loaded.maintenance.expire_snapshots().by_ids(old).commit()
+                loaded = lake.catalog.load_table(table)
+                expired += len(old)
+            for snapshot in loaded.snapshots():
+                wanted.add(lake.local(snapshot.manifest_list))
+                wanted.update(lake.local(manifest.manifest_path) for manifest in snapshot.manifests(loaded.io))
+        removed += _remove_leftovers(lake.directory(table), wanted)
     return expired, removed
 
 
-def _remove_leftovers(lake: Lake, table: str, loaded: Any) -> int:
-    directory = lake.directory(table)
-    wanted: set[Path] = set()
-    for snapshot in loaded.snapshots():
-        wanted.add(lake.local(snapshot.manifest_list))
-        for manifest in snapshot.manifests(loaded.io):
-            wanted.add(lake.local(manifest.manifest_path))
-        wanted.update(
-            lake.local(task.file.file_path) for task in loaded.scan(snapshot_id=snapshot.snapshot_id).plan_files()
-        )
+def _remove_leftovers(directory: Path, wanted: set[Path]) -> int:
     removed = 0
-    for file in [*directory.rglob("data/**/*.parquet"), *directory.rglob("metadata/*.avro")]:
+    found = (directory.glob(pattern) for pattern in ("data/**/*.parquet", "metadata/*.avro", "versions/*"))
+    for file in chain.from_iterable(found):
         if file not in wanted:
             file.unlink()
             removed += 1

@@ -42,7 +42,7 @@ def verify(home: Home, *, everything: bool = False) -> list[Checked]:
     """Runs every check over the published lake; ``everything`` also compares with a replay from the facts."""
     lake = Lake(home)
     state = lake.published()
-    results = [_files(lake, state)]
+    results = [_files(lake, state), _iceberg(lake, state)]
     with Engine(lake.root / "work") as engine:
         night = Night(home, lake, engine, "verify", state, state.business_date or BEGINNING)
         night.attach("sales.documents")
@@ -84,6 +84,22 @@ def _files(lake: Lake, state: State) -> Checked:
         "The lake: every file of every published table is there and whole.",
         len(wrong),
         ("table", "file", "error"),
+        tuple(wrong[:SHOWN]),
+    )
+
+
+def _iceberg(lake: Lake, state: State) -> Checked:
+    """Iceberg's snapshot of every published table holds the very files readers of this lake see."""
+    wrong: list[tuple[str, str, str]] = []
+    for table, snapshot in sorted(state.snapshots.items()):
+        ours, theirs = set(lake.files(table, state)), set(lake.iceberg_files(table, snapshot))
+        wrong += [(table, str(file), "not in Iceberg") for file in sorted(ours - theirs)]
+        wrong += [(table, str(file), "only in Iceberg") for file in sorted(theirs - ours)]
+    return Checked(
+        "iceberg_holds_the_same_files",
+        "The lake: Iceberg's snapshot of every published table holds the files that readers see.",
+        len(wrong) + len(state.tables.keys() ^ state.snapshots.keys()),
+        ("table", "file", "difference"),
         tuple(wrong[:SHOWN]),
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from kanta import night
+from kanta.contracts import contract_of
 from kanta.distribution.protocol import Acknowledgement, Manifest, Place, Totals, sha256
 from kanta.home import Home
 
@@ -273,7 +274,7 @@ class Book:
     def keep(self) -> None:
         """Commits what was added, each table at once."""
         for table, rows in self._added.items():
-            contract = night.contract_of(f"distribution.{table}")
+            contract = contract_of(f"distribution.{table}")
             columns = {name: [row[name] for row in rows] for name in contract.names}
             self._engine.register(f"distribution._new_{table}", pa.table(columns))
             self._stage.append(contract.name, f"select * from distribution._new_{table}")

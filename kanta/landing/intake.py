@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from kanta.errors import BadArguments, KantaError
@@ -154,6 +155,12 @@ def take(
             with Router(feed, work) as router:
                 refused = _route(router, feed, reading, seq, out, tell)
                 files = router.routed.files
+    except duckdb.Error as error:
+        raise KantaError(
+            f"The drops could not be taken in: {str(error).splitlines()[0]}",
+            where=str(out),
+            next_step="make room if the disk is full, then run the same command again",
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return _intake(reading, refused, files, seq)

@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from kanta.contracts import Contract
+from kanta.errors import KantaError
 from kanta.landing.drops import DataFile, DropError, open_file, shown
 
 SEPARATOR, BREAK, RETURN = "\x1f", "\x1e", "\x1d"
@@ -147,6 +148,20 @@ class Spool:
     rows: int = 0
 
 
+class Growing(io.FileIO):
+    """A file of ours: that the disk takes no more of it says nothing about the drop that is read."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise KantaError(
+                f"A drop could not be read in: {error.strerror}",
+                where=str(self.name),
+                next_step="make room, then run the same command again",
+            ) from error
+
+
 @dataclass
 class Spools:
     """All spools of a take, under ``folder``."""
@@ -177,7 +192,9 @@ class Spools:
     def _open(self, contract: Contract, columns: tuple[str, ...], *, escaped: bool) -> Spool:
         path = self.folder / f"{contract.dataset}-{len(self.all)}"
         unknown = tuple(sorted(set(columns) - set(contract.names)))
-        self.all.append(Spool(contract, columns, escaped, path, path.open("wb", buffering=1 << 20), unknown))
+        self.all.append(
+            Spool(contract, columns, escaped, path, io.BufferedWriter(Growing(path, "wb"), 1 << 20), unknown)
+        )
         return self.all[-1]
 
     def close(self) -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from pyiceberg.table import Transaction
 
-from kanta import night, verify
+from kanta import night, quality, verify
 from kanta.home import Home
-from kanta.lake import Lake
+from kanta.lake import Lake, State
 from tests.conftest import NoJudge
 from tests.night import history
 from tests.night.history import DAYS
-
-
-class Killed(BaseException):
-    """The process is gone: nothing after it runs but what the operating system does."""
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +31,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
     history.write(found)
     night.run(found, DAYS[0], DAYS[-1], judge=NoJudge())
     return found
-
-
-@contextmanager
-def killed_at(monkeypatch: pytest.MonkeyPatch, calls: int) -> Iterator[list[int]]:
-    """Dies at the given call among all that change the lake on disk: commits, head moves, publications."""
-    count = [0]
-
-    def dying(name: str) -> None:
-        original = getattr(Lake, name)
-
-        def call(*arguments: object, **named: object) -> object:
-            count[0] += 1
-            if count[0] == calls:
-                raise Killed(name)
-            return original(*arguments, **named)
-
-        patch.setattr(Lake, name, call)
-
-    with monkeypatch.context() as patch:
-        for name in ("commit", "move_head", "publish"):
-            dying(name)
-        yield count
 
 
 def test_the_history_exercises_every_kind_of_entry_a_late_fact_and_an_exception(whole: Home) -> None:
@@ -106,30 +86,128 @@ def test_a_reader_of_an_earlier_night_sees_the_lake_as_it_stood_then(home: Home,
     assert len({str(tables) for tables in seen.values()}) == len(DAYS)
 
 
+class Killed(BaseException):
+    """The process is gone: nothing after it runs but what the operating system does."""
+
+
+@contextmanager
+def killed_at(monkeypatch: pytest.MonkeyPatch, steps: int) -> Iterator[list[str]]:
+    """Dies at the given step of all that change what lies on disk for good: a file renamed, an Iceberg commit."""
+    taken: list[str] = []
+
+    def dying(owner: type, name: str) -> None:
+        original = getattr(owner, name)
+
+        def step(*arguments: object, **named: object) -> object:
+            taken.append(f"{name} {arguments[-1]}")
+            if len(taken) == steps:
+                raise Killed
+            return original(*arguments, **named)
+
+        patch.setattr(owner, name, step)
+
+    with monkeypatch.context() as patch:
+        dying(Path, "replace")
+        dying(Transaction, "commit_transaction")
+        yield taken
+
+
+def hashes(lake: Lake, state: State) -> dict[str, list[str]]:
+    """The content of each table's files, but of those that tell of the runs themselves."""
+    tables = [table for table in state.tables if not table.startswith("ops.")]
+    return {table: [sha256(file.read_bytes()).hexdigest() for file in lake.files(table, state)] for table in tables}
+
+
+def as_it_lies(home: Home) -> tuple[object, ...]:
+    """What the night has come to so far: how far each stage is, what tables hold, what is published."""
+    lake = Lake(home)
+    return lake.head().through, hashes(lake, lake.head()), [path.name for path in lake.publications()]
+
+
 @pytest.mark.slow
-def test_a_night_killed_at_any_change_of_the_lake_is_right_after_a_rerun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Home
+def test_a_stage_killed_at_any_step_leaves_readers_on_last_night_and_its_rerun_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, kept = Home(tmp_path / "home"), tmp_path / "kept"
     for day in DAYS[:2]:
         history.write(home, only=day)
     night.run(home, DAYS[0], DAYS[1], judge=NoJudge())
-    before = history.contents(home)
+    last_night = hashes(Lake(home), Lake(home).published())
     for day in DAYS[2:]:
         history.write(home, only=day)
-    shutil.copytree(home.root, kept)
-    for calls in itertools.count(1):
+    monkeypatch.setattr(quality, "Judge", NoJudge)
+    deaths = 0
+    for stage in (*night.STAGES, "publish"):
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(home.root, kept)
+        night.run_stage(home, stage, DAYS[-1])
+        whole = as_it_lies(home)
         shutil.rmtree(home.root)
         shutil.copytree(kept, home.root)
-        try:
-            with killed_at(monkeypatch, calls) as count:
-                night.run(home, DAYS[2], DAYS[-1], judge=NoJudge())
-        except Killed:
-            seen = history.contents(home)
-            assert seen in (before, history.contents(whole)), f"readers saw half a night after change {calls}"
-            night.run(home, DAYS[2], DAYS[-1], judge=NoJudge())
-            assert history.contents(home) == history.contents(whole), f"not right after a kill at change {calls}"
-            assert history.sums(home) == history.sums(whole)
-        else:
-            assert count[0] == calls - 1 > 20
-            break
+        # Each try is a rerun after the death before it, and dies one step later.
+        for steps in itertools.count(1):
+            with killed_at(monkeypatch, steps) as taken:
+                try:
+                    night.run_stage(home, stage, DAYS[-1])
+                except Killed:
+                    deaths += 1
+                else:
+                    break
+            if len(Lake(home).publications()) == 1:
+                seen = hashes(Lake(home), Lake(home).published())
+                assert seen == last_night, f"{stage}: half a night is seen after {taken}"
+        assert as_it_lies(home) == whole, f"{stage}: not the same after {steps - 1} deaths"
+    assert deaths > 40
+    assert [(r.about, r.examples) for r in verify.verify(home, everything=True) if r.breaches] == []
+
+
+#: Works a night in a process of its own, which the system kills at a step, or which may write only small files.
+HARD = """
+import os, resource, signal, sys
+from pyiceberg.table import Transaction
+from kanta import cli, lake, quality
+from tests.conftest import NoJudge
+
+what, at, day = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+quality.Judge = NoJudge
+if what == "full":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (at, resource.RLIM_INFINITY))
+else:
+    owner, name = {"change": (lake.Lake, "change"), "commit": (Transaction, "commit_transaction")}[what]
+    original, steps = getattr(owner, name), iter(range(1, 1000))
+    def step(*arguments):
+        if next(steps) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments)
+    setattr(owner, name, step)
+sys.exit(cli.main(["run", "--date", day]))
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_by_the_system_or_out_of_disk_loses_nothing_and_its_rerun_is_right(
+    tmp_path: Path, whole: Home
+) -> None:
+    home = Home(tmp_path / "home")
+    history.write(home)
+
+    def work(what: str, at: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", HARD, what, str(at), DAYS[-1].isoformat()]
+        return subprocess.run(
+            command, env=os.environ | {"KANTA_HOME": str(home.root)}, check=False, capture_output=True, text=True
+        )
+
+    full = work("full", 2_000)
+    assert full.returncode == 1
+    assert "next:" in full.stderr
+    assert "Traceback" not in full.stderr
+    for what, at in (("change", 3), ("change", 8), ("change", 14), ("commit", 5)):
+        died = work(what, at)
+        assert died.returncode == -signal.SIGKILL, (what, at, died.stderr)
+        assert not Lake(home).publications()
+    ended = work("change", 1000)
+    assert ended.returncode == 0, ended.stderr
+    assert history.contents(home) == history.contents(whole)
+    assert history.sums(home) == history.sums(whole)
+    assert [(r.about, r.examples) for r in verify.verify(home) if r.breaches] == []

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pytest
 
 from kanta import report
+from kanta.contracts import contract_of
 from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
-from kanta.night import STAGES, Night, contract_of
+from kanta.night import STAGES, Night
 
 Row = dict[str, Any]
 BEFORE, NIGHT = date(2026, 11, 19), date(2026, 11, 20)
