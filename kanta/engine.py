@@ -22,7 +22,7 @@ from kanta.errors import KantaError
 Parameters = Mapping[str, Any]
 
 #: How much memory the engine may use before it spills to disk; KANTA_MEMORY_LIMIT says otherwise.
-MEMORY_LIMIT = "2500MB"
+MEMORY_LIMIT = "2000MB"
 
 
 def literal(value: object) -> str:
