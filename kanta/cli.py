@@ -215,11 +215,11 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _programme_check(options: argparse.Namespace) -> int:
-    from kanta import programme
+    from kanta import programme, reading
 
     folder = options.dir.resolve() if options.dir else Home.default().programme
     found = programme.load(folder)
-    warnings = programme.warnings(found)
+    warnings = [*programme.warnings(found), *programme.check_against_hq(found, reading.hq_names(Home.default()))]
     if options.json:
         print(json.dumps({"programme": str(folder), "problems": [], "warnings": [str(w) for w in warnings]}))
     elif not options.quiet:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class State:
     """Which version of each table counts, and how far each stage has come.
 
-    ``snapshots``: the Iceberg snapshot of each table as the publication committed it;
+    ``snapshots``: the Iceberg snapshot of each table as the publication committed it, ``place``: where the lake lay;
     ``through``: stage -> last business date it has worked through; ``seq``: ordinal of the last change of the head.
     """
 
@@ -50,6 +50,7 @@ class State:
     business_date: date | None = None  # of the publication
     tables: dict[str, str] = field(default_factory=dict)
     snapshots: dict[str, int] = field(default_factory=dict)
+    place: str = ""  # where the lake lay at the publication
     through: dict[str, date] = field(default_factory=dict)
     marks: dict[str, int] = field(default_factory=dict)  # stage -> seq of the last change it has taken in
     log: dict[str, Any] = field(default_factory=dict)  # stage -> what it did since the publication
@@ -72,6 +73,7 @@ class State:
             "business_date": self.business_date.isoformat() if self.business_date else None,
             "tables": dict(sorted(self.tables.items())),
             "snapshots": dict(sorted(self.snapshots.items())),
+            "place": self.place,
             "through": {stage: day.isoformat() for stage, day in sorted(self.through.items())},
             "marks": dict(sorted(self.marks.items())),
             "log": self.log,
@@ -88,6 +90,7 @@ class State:
             business_date=date.fromisoformat(day) if day else None,
             tables=document["tables"],
             snapshots=document["snapshots"],
+            place=document["place"],
             through={stage: date.fromisoformat(text) for stage, text in document["through"].items()},
             marks=document["marks"],
             log=document["log"],
@@ -149,14 +152,32 @@ class Lake:
     def publish(self, business_date: date) -> State:
         """Commits the head to Iceberg and lets readers see it, as the lake after the night of ``business_date``."""
         head, last = self.head(), self.published()
+        if self.moved(last):
+            # Iceberg's paths are absolute: all tables are told anew, and nothing in the old place is touched.
+            vars(self).pop("catalog", None)
+            (self.root / "catalog.db").unlink(missing_ok=True)
+            for metadata in self.root.glob("*/*/metadata"):
+                shutil.rmtree(metadata)
+            last = State()
         snapshots = dict(last.snapshots)
         for table, version in sorted(head.tables.items()):
             if version != last.tables.get(table):
                 snapshots[table] = self._to_iceberg(table, last, head, f"night {business_date}, change {version}")
-        state = replace(head, number=head.number + 1, business_date=business_date, snapshots=snapshots, log={})
+        state = replace(
+            head,
+            number=head.number + 1,
+            business_date=business_date,
+            snapshots=snapshots,
+            place=str(self.root),
+            log={},
+        )
         write_atomically(self.root / "published" / f"{state.number:08d}.json", state.to_json())
         self.move_head(state)
         return state
+
+    def moved(self, published: State) -> bool:
+        """The home was moved, copied or brought back elsewhere since this publication."""
+        return published.number > 0 and published.place != str(self.root)
 
     def recover(self) -> State:
         """The head, brought up to a publication whose writer died before it could move the head."""
@@ -290,21 +311,17 @@ class Lake:
         )
 
     def _table(self, contract: Contract, snapshot: int | None) -> tuple[Table, bool]:
-        """The Iceberg table standing at ``snapshot``, whatever a dead night left there; or a new one, and False.
-
-        A home that was moved or copied has tables that name the old place: they are made anew in the new one.
-        """
+        """The Iceberg table standing at ``snapshot``, whatever a dead night left there; or a new one, and False."""
         from pyiceberg.exceptions import NoSuchTableError
 
         try:
             table = self.catalog.load_table(contract.name)
         except NoSuchTableError:
             return self._create(contract), False
-        known = snapshot is not None and table.snapshot_by_id(snapshot) is not None
-        if not known or self.local(table.location()) != self.directory(contract.name):
+        if snapshot is None:
             self.catalog.drop_table(contract.name)
             return self._create(contract), False
-        if snapshot is not None and table.metadata.current_snapshot_id != snapshot:
+        if table.metadata.current_snapshot_id != snapshot:
             table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot).commit()
             table = self.catalog.load_table(contract.name)
         return table, True

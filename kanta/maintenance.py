@@ -22,6 +22,9 @@ def run(home: Home, *, keep: int = 30) -> dict[str, int]:
     """
     lake = Lake(home)
     with lake.writing():
+        head = lake.recover()
+        if lake.moved(head) and head.of_the_night() == lake.published().of_the_night():
+            lake.publish(head.night)
         compacted = _compact(home, lake)
         dropped = _drop_publications(lake, keep)
         expired, removed = _expire(lake)
@@ -77,7 +80,7 @@ def _expire(lake: Lake) -> tuple[int, int]:
     for table in sorted({table for state in states for table in state.tables}):
         wanted = {file for state in states for file in lake.files(table, state)}
         wanted |= {lake.version_file(table, state.tables[table]) for state in states if table in state.tables}
-        kept = {state.snapshots[table] for state in states if table in state.snapshots}
+        kept = {state.snapshots[table] for state in states if table in state.snapshots and not lake.moved(state)}
         if kept:
             loaded = lake.catalog.load_table(table)
             known = {snapshot.snapshot_id for snapshot in loaded.snapshots()}

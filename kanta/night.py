@@ -496,9 +496,8 @@ def _open_matters(home: Home, nights: Iterable[date]) -> tuple[int, list[str]]:
         Night(home, lake, engine, "reading", state, state.night).attach("ops.quarantine", "ops.drops")
         waiting = int(engine.value("select count(*) from ops.quarantine where status = 'open'"))
         taken = {drop for (drop,) in engine.rows("select drop_id from ops.drops where accepted_revision > 0")}
-    settings = {"trading_days": {"pos": {source: list(days) for source, days in home.settings.trading_days.items()}}}
-    missing = [found for day in nights for found in landing.missing_days(home, settings, "pos", day, taken)]
-    return waiting, [f"{found.feed}/{found.business_date}/{found.source}: {found.why}" for found in missing]
+    missing = landing.missing_days(home, nights, taken)
+    return waiting, [f"{found.source} on {found.business_date}: {found.why}" for found in missing]
 
 
 def needs_a_look(result: Mapping[str, Any]) -> bool:

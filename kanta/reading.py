@@ -19,6 +19,7 @@ from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.lake import Lake, State
 from kanta.night import Night
+from kanta.programme import HqNames
 
 #: More rows than this are not printed as a table; ``--format csv`` or ``--output`` gives them all.
 PRINTED = 200
@@ -41,6 +42,31 @@ def open_lake(home: Home, tables: list[str], as_of: date | None = None) -> tuple
     engine = Engine(lake.root / "work")
     Night(home, lake, engine, "reading", state, night).attach(*tables)
     return engine, state
+
+
+def hq_names(home: Home) -> HqNames:
+    """The names a programme may use that only headquarters' data knows, as of the last night; without one, none."""
+    if not Lake(home).publications():
+        return HqNames()
+    engine, _ = open_lake(
+        home, ["reference.channels", "reference.categories", "reference.products", "landed.affiliations"]
+    )
+    with engine:
+
+        def column(name: str, table: str) -> set[str] | None:
+            found = engine.rows(f"select distinct {name} from {table}")
+            return {value for (value,) in found if value is not None} if found else None
+
+        channels = dict(engine.rows("select distinct channel_id, coalesce(org_path, '') from reference.channels"))
+        return HqNames(
+            channels=channels or None,
+            categories=column("category_id", "reference.categories"),
+            products=column("product_id", "reference.products"),
+            variants=column("variant_id", "reference.products"),
+            affiliations=column("id", "landed.affiliations"),
+            databases=column('"database"', "reference.channels"),
+            data_groups=column("data_group", "reference.channels"),
+        )
 
 
 def _asked_for(sql: str) -> list[str]:

@@ -482,11 +482,9 @@ def _missing(window: _Window) -> list[tuple[str, date]]:
     """Store-days of the night that settings.yaml expects and no accepted drop brought: source and date."""
     home, night = window.night.home, window.night.business_date
     taken = {drop for (drop,) in window.rows("select drop_id from ops.drops where accepted_revision > 0")}
-    settings = {"trading_days": {"pos": {source: list(days) for source, days in home.settings.trading_days.items()}}}
     nights = (night - window.previous).days if window.previous > BEGINNING else 1
     days = [night - timedelta(days=back) for back in reversed(range(nights))]
-    missing = [found for day in days for found in landing.missing_days(home, settings, "pos", day, taken)]
-    return [(found.source, found.business_date) for found in missing]
+    return [(found.source, found.business_date) for found in landing.missing_days(home, days, taken)]
 
 
 def _checks(window: _Window) -> Checks:

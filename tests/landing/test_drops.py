@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kanta.errors import BadArguments, BadProgramme, KantaError
+from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.landing import Known, missing_days, take
 from kanta.landing.drops import feeds
@@ -222,27 +222,24 @@ def test_a_home_without_landing_brings_nothing(home: Home, takes: Takes) -> None
 
 
 def test_a_source_that_should_trade_and_did_not_come_is_missing(home: Home, takes: Takes) -> None:
-    week = ["mon", "tue", "wed", "thu", "fri"]
-    settings = {"trading_days": {"pos": {"S1": week, "S2": week, "S3": week, "S4": week, "S5": ["sat"]}}}
+    week = "[mon, tue, wed, thu, fri]"
+    home.programme.mkdir(parents=True)
+    (home.programme / "settings.yaml").write_text(
+        f"trading_days: {{S1: {week}, S2: {week}, S3: {week}, S4: {week}, S5: [sat], CC: {week}}}\n", encoding="utf-8"
+    )
     write_drop(home, "pos", DAY, "S1", sale("T1"))
     write_drop(home, "pos", DAY, "S2", sale("T2"), totals={"transactions": 5})
     (home.landing / "pos" / DAY.isoformat() / "S3").mkdir()
     takes()
     taken = {drop.drop_id for drop in takes.known.values() if drop.status == "accepted"}
-    missing = [(found.source, found.why) for found in missing_days(home, settings, "pos", DAY, taken)]
+    missing = [(found.source, found.why) for found in missing_days(home, [DAY], {*taken, f"call_center/{DAY}/CC"})]
     assert missing == [
         ("S2", "the drop was refused"),
         ("S3", "the drop has no control.json yet"),
         ("S4", "there is no drop"),
     ]
-    assert [found.source for found in missing_days(home, settings, "pos", date(2026, 1, 10), taken)] == ["S5"]
-    assert missing_days(home, settings, "call_center", DAY, taken) == []
-    assert missing_days(home, {}, "pos", DAY, taken) == []
+    assert [found.source for found in missing_days(home, [date(2026, 1, 10)], taken)] == ["S5"]
 
 
-@pytest.mark.parametrize(
-    "stated", [["S1"], {"web": {}}, {"pos": ["S1"]}, {"pos": {"S1": ["monday"]}}, {"pos": {"S1": "mon"}}]
-)
-def test_trading_days_that_are_none_are_a_problem_of_the_settings(home: Home, stated: object) -> None:
-    with pytest.raises(BadProgramme, match="trading_days"):
-        missing_days(home, {"trading_days": stated}, "pos", DAY, set())
+def test_without_trading_days_nothing_is_missing(home: Home) -> None:
+    assert missing_days(home, [DAY], set()) == []

@@ -1,0 +1,121 @@
+"""The command line: exit codes, and messages that say what, where and what to do next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kanta import cli, quality
+from kanta.home import Home
+from tests.conftest import NoJudge
+from tests.night import history
+from tests.night.history import DAYS
+
+
+@pytest.fixture
+def here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home that commands work in by default; nights go unjudged."""
+    monkeypatch.setenv("KANTA_HOME", str(home.root))
+    monkeypatch.setattr(quality, "Judge", NoJudge)
+    return home
+
+
+def commands() -> list[list[str]]:
+    """Every command, and every command of a group."""
+    found = []
+    parser = cli._parser()
+    for name, command in parser._subparsers._group_actions[0].choices.items():  # type: ignore[union-attr]
+        groups = [action for action in command._actions if hasattr(action, "choices") and action.dest == "==SUPPRESS=="]
+        found += [[name, child] for child in groups[0].choices] if groups else [[name]]
+    return found
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(commands()) >= 15
+    for command in commands():
+        with pytest.raises(SystemExit, match="0"):
+            cli.main([*command, "--help"])
+        assert "--quiet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "--date", "2026-01-05", "--to", "2026-01-06"],
+        ["run", "--from", "2026-01-06", "--to", "2026-01-05"],
+        ["run", "--date", "2026-01-05", "--stage", "lunch"],
+        ["quarantine", "release", "x", "--set", "nothing"],
+    ],
+    ids=" ".join,
+)
+def test_bad_arguments_end_with_2_and_the_next_step(
+    arguments: list[str], here: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    assert "next:" in capsys.readouterr().err
+
+
+def test_a_programme_that_does_not_validate_ends_with_2_and_runs_nothing(
+    here: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.write(here)
+    (here.programme / "more.yaml").write_text("schemes: 3\nlunch: free\n", encoding="utf-8")
+    assert cli.main(["run", "--date", DAYS[-1].isoformat()]) == 2
+    said = capsys.readouterr().err
+    assert "more.yaml" in said
+    assert "lunch" in said
+    assert "schemes" in said
+    assert not here.lake.exists()
+
+
+def test_a_night_that_set_something_aside_ends_with_3_and_one_that_did_not_with_0(
+    here: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.write(here)
+    day = DAYS[-1].isoformat()
+    assert cli.main(["run", "--date", day, "--quiet"]) == 0
+    folder = here.landing / "pos" / day / "S2"
+    folder.mkdir(parents=True)
+    (folder / "control.json").write_text("{", encoding="utf-8")
+    capsys.readouterr()
+    assert cli.main(["run", "--date", day, "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["open_quarantine"] == 1
+
+
+def test_a_reader_where_nothing_was_run_is_told_what_to_run(here: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["query", "select 1 from loyalty.balances"]) == 1
+    assert "next:  kanta demo" in capsys.readouterr().err
+
+
+def test_a_query_reads_the_lake_and_no_other_file(here: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    history.write(here, only=DAYS[0])
+    cli.main(["run", "--date", DAYS[0].isoformat(), "--quiet"])
+    assert cli.main(["query", "select count(*) as n from sales.transactions", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": 3}]
+    assert cli.main(["query", "select nothing from sales.transactions"]) == 2
+    assert "next:" in capsys.readouterr().err
+    assert cli.main(["query", "select * from read_text('/etc/hostname')"]) == 2
+    assert cli.main(["query", "copy (select 1) to '/tmp/out.csv'"]) == 2
+
+
+def test_names_that_headquarters_does_not_know_are_warnings(here: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    history.write(here, only=DAYS[0])
+    cli.main(["run", "--date", DAYS[0].isoformat(), "--quiet"])
+    assert cli.main(["programme", "check"]) == 0
+    assert "hq" not in capsys.readouterr().out.replace(str(here.root), "")
+    path = next(here.programme.glob("*.yaml"))
+    path.write_text(path.read_text(encoding="utf-8").replace("all", "S9", 1), encoding="utf-8")
+    assert cli.main(["programme", "check"]) == 0
+    assert "S9 is not known to hq" in capsys.readouterr().out
+
+
+def test_a_place_that_is_a_file_is_said_with_the_place(here: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    history.write(here)
+    Path(here.lake).write_text("", encoding="utf-8")
+    assert cli.main(["run", "--date", DAYS[-1].isoformat()]) == 1
+    said = capsys.readouterr().err
+    assert str(here.lake) in said
+    assert "next:" in said
