@@ -1,39 +1,30 @@
--- Which customers belong to which affiliation, and when.
--- grain: account, affiliation_id, valid_from
+-- Which customers belong to which affiliation, when, and from which day facts see it so.
+-- grain: account, affiliation_id, known_from
+-- why: a night works a customer out as a whole and writes it beside what was; only the newest counts.
 with
 
-affiliations as (
-    select
-        operation_id,
-        drop_id,
-        affiliation_id,
-        valid_from,
-        valid_to
-    from landed.customer_affiliations
-    where drop_date <= $business_date
+versions as (
+    select *
+    from customers.affiliation_versions
 ),
 
-operations as (
+newest as (
     select
-        operation_id,
-        drop_id,
-        customer_id,
-        operated_at
-    from landed.customers
-    where drop_date <= $business_date
+        account,
+        max(seq) as seq
+    from customers.customer_versions
+    group by account
 )
 
 select
-    operations.customer_id as account,
-    affiliations.affiliation_id,
-    coalesce(affiliations.valid_from, cast(operations.operated_at as date)) as valid_from,
-    affiliations.valid_to
-from affiliations
-inner join operations
-    on affiliations.operation_id = operations.operation_id
-    and affiliations.drop_id = operations.drop_id
-where operations.customer_id is not null
-qualify row_number() over (
-    partition by operations.customer_id, affiliations.affiliation_id
-    order by operations.operated_at desc, operations.operation_id desc
-) = 1
+    versions.account,
+    versions.affiliation_id,
+    versions.known_from,
+    versions.known_to,
+    versions.valid_from,
+    versions.valid_to,
+    versions.inherited
+from versions
+inner join newest
+    on versions.account = newest.account
+    and versions.seq = newest.seq

@@ -9,5 +9,7 @@ inner join loyalty._documents as documents
     on enrolments.document_no = documents.document_no
 inner join customers.affiliations as affiliations
     on enrolments.earning_customer_id = affiliations.account
+    and documents.business_date >= affiliations.known_from
+    and documents.business_date < affiliations.known_to
     and documents.business_date >= affiliations.valid_from
     and (affiliations.valid_to is null or documents.business_date <= affiliations.valid_to)

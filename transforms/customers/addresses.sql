@@ -1,0 +1,38 @@
+-- Postal addresses of customers, as of any day.
+-- grain: account, address_id, known_from
+-- why: a night works a customer out as a whole and writes it beside what was; only the newest counts.
+with
+
+versions as (
+    select *
+    from customers.address_versions
+),
+
+newest as (
+    select
+        account,
+        max(seq) as seq
+    from customers.customer_versions
+    group by account
+)
+
+select
+    versions.account,
+    versions.address_id,
+    versions.known_from,
+    versions.known_to,
+    versions.name,
+    versions.phone,
+    versions.purpose,
+    versions.street,
+    versions.city,
+    versions.zip,
+    versions.state,
+    versions.country,
+    versions.is_primary,
+    versions.valid_from,
+    versions.valid_to
+from versions
+inner join newest
+    on versions.account = newest.account
+    and versions.seq = newest.seq
