@@ -1,11 +1,13 @@
-"""### Merge sales, know the customers
+"""### Know the customers, merge sales
 
 Two steps, once all three feeds of a business date are in:
 
-1. `sales` merges accepted receipts and invoiced orders into `sales.transactions`, `sales.lines` and `sales.tenders`. A
-   receipt that comes twice counts once; a copy that differs is set aside.
-2. `customers` gives customers made offline their account, fills in what the channel's default customer says, and keeps
-   contacts with their consent. In Dynamics 365: *Synchronize customers and business partners from async mode*.
+1. `customers` gives customers made offline their account, fills in what the channel's default customer says, and keeps
+   contacts with their consent. In Dynamics 365: *Synchronize customers and business partners from async mode*. What
+   cannot count is set aside in quarantine, with the reason.
+2. `sales` merges accepted receipts and invoiced orders into `sales.transactions`, `sales.lines` and `sales.tenders`,
+   with the account where a receipt names a GUID. A receipt that comes twice counts once; a copy that differs is set
+   aside.
 
 * **Runs** when `pos_drops`, `call_center_drops` and `hq_drops` all have the partition of a date.
 * **Reads** `landed.*`; **writes** `sales.*`, `customers.*` and `ops.quarantine`.
@@ -31,11 +33,11 @@ with DAG(
 ):
 
     @task
-    def sales() -> dict[str, Any]:
-        return run_stage("sales")
-
-    @task(outlets=[CUSTOMERS])
     def customers() -> dict[str, Any]:
         return run_stage("customers")
 
-    sales() >> customers()
+    @task(outlets=[CUSTOMERS])
+    def sales() -> dict[str, Any]:
+        return run_stage("sales")
+
+    customers() >> sales()

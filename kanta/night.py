@@ -378,6 +378,12 @@ def _set_copies_aside(night: Night) -> None:
     )
 
 
+def _customers(night: Night) -> None:
+    from kanta import customers
+
+    customers.work_out(night)
+
+
 def _nothing(night: Night) -> None:
     """This stage's tables come with a later issue."""
 
@@ -402,8 +408,8 @@ STAGES: dict[str, Callable[[Night], None]] = {
     "ingest_hq": lambda night: _ingest(night, "hq"),
     "ingest_pos": lambda night: _ingest(night, "pos"),
     "ingest_call_center": lambda night: _ingest(night, "call_center"),
+    "customers": _customers,
     "sales": _sales,
-    "customers": _nothing,
     "call_center": _nothing,
     "loyalty": _loyalty,
     "rfm": _rfm,

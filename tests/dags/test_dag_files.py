@@ -21,7 +21,7 @@ WIRING = {
     "ingest_hq": ([], {"ingest_hq": ([], ["hq_drops"])}),
     "customers": (
         ["call_center_drops", "hq_drops", "pos_drops"],
-        {"sales": (["customers"], []), "customers": ([], ["customers"])},
+        {"customers": (["sales"], []), "sales": ([], ["customers"])},
     ),
     "call_center_orders": (["customers"], {"call_center": ([], ["orders"])}),
     "loyalty": (["customers", "orders"], {"loyalty": ([], ["ledger"])}),

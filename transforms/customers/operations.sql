@@ -10,10 +10,10 @@ versions as (
 
 newest as (
     select
-        owner,
+        account,
         max(seq) as seq
-    from customers.operation_versions
-    group by owner
+    from customers.customer_versions
+    group by account
 )
 
 select
@@ -30,6 +30,5 @@ select
     versions.drop_id
 from versions
 inner join newest
-    on versions.owner = newest.owner
+    on versions.owner = newest.account
     and versions.seq = newest.seq
-qualify row_number() over (partition by versions.operation_id order by versions.seq desc, versions.owner) = 1

@@ -1,7 +1,7 @@
 -- Loyalty cards with their programs, as each business date sees them.
 -- grain: card_id, valid_from, and the rows of that version
 -- why: a fact of a day sees the newest record of that day or before, else the first one there is; the newest
--- drop's version of a key replaces all its rows.
+-- drop's version of a key replaces all its rows. A customer named by GUID shows the account as soon as there is one.
 with
 
 rows_landed as (
@@ -32,13 +32,20 @@ versions as (
             date '9999-12-31'
         ) as valid_to
     from drops
+),
+
+accounts as (
+    select
+        async_id,
+        account
+    from customers.account_map
 )
 
 select
     rows_landed.card_id,
     rows_landed.program_id,
     rows_landed.card_type,
-    rows_landed.customer_id,
+    coalesce(accounts.account, rows_landed.customer_id) as customer_id,
     rows_landed.issued_at,
     rows_landed.channel_id,
     rows_landed.enrolled_from,
@@ -50,4 +57,6 @@ from rows_landed
 inner join versions
     on rows_landed.card_id = versions.card_id
     and rows_landed.drop_id = versions.drop_id
+left join accounts
+    on rows_landed.customer_id = accounts.async_id
 where versions.valid_from <= versions.valid_to

@@ -1,4 +1,4 @@
--- Counted transactions with a line whose product tonight's drops describe otherwise than it was known.
+-- Documents with a line whose product tonight's drops describe otherwise, or whose customer has an account only now.
 -- grain: document_id
 -- why: a description that comes late makes the facts it concerns be worked out again.
 with
@@ -7,6 +7,12 @@ described as (
     select distinct product_id
     from landed.products
     where drop_id in (select drop_id from sales._touched_drops)
+),
+
+accounts as (
+    select async_id
+    from customers.account_map
+    where seq > $since
 )
 
 select distinct lines.transaction_id as document_id
@@ -19,3 +25,19 @@ inner join sales._product_of_day as products
 where
     lines.category_id is distinct from products.category_id
     or lines.eligible_points is distinct from products.eligible_points
+
+union
+
+select transaction_id as document_id
+from landed.transactions
+where
+    drop_date <= $business_date
+    and customer_id in (select async_id from accounts)
+
+union
+
+select order_id as document_id
+from landed.orders
+where
+    drop_date <= $business_date
+    and customer_id in (select async_id from accounts)

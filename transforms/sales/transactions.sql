@@ -1,6 +1,7 @@
 -- Counted transactions and invoiced orders of the business dates that change tonight.
 -- grain: transaction_id
 -- why: a business date's partition is replaced as a whole: what stands there and was not touched, and what holds now.
+-- A customer named by GUID shows the account as soon as there is one.
 with
 
 untouched as (
@@ -49,6 +50,13 @@ channels as (
     from reference.channels
 ),
 
+accounts as (
+    select
+        async_id,
+        account
+    from customers.account_map
+),
+
 receipts as (
     select
         holding.document_id as transaction_id,
@@ -57,7 +65,7 @@ receipts as (
         holding.business_date,
         landed.ended_at as occurred_at,
         landed.type,
-        landed.customer_id,
+        coalesce(accounts.account, landed.customer_id) as customer_id,
         landed.loyalty_card_id,
         landed.currency,
         landed.net_amount,
@@ -78,6 +86,8 @@ receipts as (
     left join channels
         on landed.store_id = channels.channel_id
         and holding.business_date between channels.valid_from and channels.valid_to
+    left join accounts
+        on landed.customer_id = accounts.async_id
     where
         holding.kind = 'transaction'
         and holding.counted
@@ -107,7 +117,7 @@ invoices as (
             when order_kinds.returns then 'return'
             else 'sale'
         end as type,
-        landed.customer_id,
+        coalesce(accounts.account, landed.customer_id) as customer_id,
         landed.loyalty_card_id,
         landed.currency,
         landed.net_amount,
@@ -128,6 +138,8 @@ invoices as (
     left join payments
         on landed.order_id = payments.document_id
         and landed.drop_id = payments.drop_id
+    left join accounts
+        on landed.customer_id = accounts.async_id
     where
         holding.kind = 'order'
         and holding.counted

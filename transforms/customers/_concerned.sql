@@ -1,0 +1,17 @@
+-- The customers to be worked out, by account where there is one, and the GUIDs they were known by.
+-- grain: id
+with
+
+ids as (
+    select id
+    from customers._touched_ids
+)
+
+select id
+from ids
+
+union
+
+select account as id
+from customers._accounts
+where async_id in (select id from ids)

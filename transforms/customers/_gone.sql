@@ -1,0 +1,14 @@
+-- Customers of whom nothing is left tonight: each of their operations was withdrawn or is another's now.
+-- grain: account
+with
+
+ids as (
+    select id
+    from customers._concerned
+)
+
+select distinct owner as account
+from customers.operation_versions
+where
+    owner in (select id from ids)
+    and owner not in (select owner from customers._operations)

@@ -1,0 +1,72 @@
+-- Operations of the customers to be worked out, in their order, with the account each belongs to and whether it counts.
+-- grain: operation_id
+-- why: counts_from is the operation's date; a customer's first day reaches back to the beginning (spec 3-customers).
+with
+
+owned as (
+    select
+        judged.*,
+        coalesce(
+            judged.customer_id,
+            case when judged.mode = 'async' then coalesce(mapped.account, judged.async_id) end,
+            'operation ' || judged.operation_id
+        ) as owner,
+        coalesce(
+            judged.own_reason,
+            case when judged.customer_id <> mapped.account then 'guid_taken' end
+        ) as found_reason
+    from customers._judged as judged
+    left join customers._accounts as mapped
+        on judged.async_id = mapped.async_id
+),
+
+numbered as (
+    select
+        *,
+        row_number() over (partition by owner order by operated_at, operation_id) as operation_no
+    from owned
+),
+
+makers as (
+    select
+        owner,
+        min(operation_no) as operation_no
+    from numbered
+    where
+        operation = 'create'
+        and found_reason is null
+    group by owner
+),
+
+weighed as (
+    select
+        numbered.*,
+        makers.operation_no as maker_no,
+        case
+            -- A later create is an update, which need not say who it is.
+            when numbered.found_reason in ('no_type', 'no_name') and makers.operation_no < numbered.operation_no then null
+            else numbered.found_reason
+        end as reason
+    from numbered
+    left join makers
+        on numbered.owner = makers.owner
+),
+
+decided as (
+    select
+        *,
+        case
+            when reason is not null then 'failed'
+            when maker_no is null then 'pending'
+            else 'synced'
+        end as status
+    from weighed
+)
+
+select
+    *,
+    case
+        when on_date = min(on_date) filter (where status = 'synced') over (partition by owner) then date '0001-01-01'
+        else on_date
+    end as counts_from
+from decided

@@ -1,0 +1,44 @@
+-- What each customer holds, column by column, by the days that see it so.
+-- grain: account, column_name, from_day
+-- why: operations count by their own time, whichever drop brings them; of those dated up to a day the last one wins.
+with
+
+changes as (
+    select
+        account,
+        column_name,
+        counts_from,
+        operation_no,
+        value
+    from customers._changes
+),
+
+winners as (
+    select distinct
+        account,
+        column_name,
+        counts_from,
+        max(operation_no) over (
+            partition by account, column_name
+            order by counts_from
+            range between unbounded preceding and current row
+        ) as operation_no
+    from changes
+)
+
+select
+    winners.account,
+    winners.column_name,
+    winners.counts_from as from_day,
+    coalesce(
+        lead(winners.counts_from) over (
+            partition by winners.account, winners.column_name order by winners.counts_from
+        ),
+        date '9999-12-31'
+    ) as to_day,
+    changes.value
+from winners
+inner join changes
+    on winners.account = changes.account
+    and winners.column_name = changes.column_name
+    and winners.operation_no = changes.operation_no
