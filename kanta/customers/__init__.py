@@ -28,8 +28,8 @@ JUDGED = ("customers._landed_operations", "customers._erasures", "customers._jud
 #: From operations to the columns of customers, and their addresses.
 FOLDED = (
     "customers._concerned", "customers._operations", "customers._gone", "customers._own_changes",
-    "customers._default_changes", "customers._default_states", "customers._creations", "customers._changes", "customers._states",
-    "customers._customer_history", "customers._address_history", "customers._contact_events",
+    "customers._default_changes", "customers._default_states", "customers._creations", "customers._changes",
+    "customers._states", "customers._customer_history", "customers._address_history", "customers._contact_events",
     "customers._unchecked_values", "customers._attribute_values",
 )  # fmt: skip
 #: What needs values that were read with libraries.
