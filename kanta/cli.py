@@ -115,6 +115,10 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="COLUMN=VALUE", help="a corrected value (may be repeated)"
     )
 
+    customers = group("customers", "the customer master")
+    erase = command("erase", _customers_erase, "blank a customer's person everywhere under the home", customers)
+    erase.add_argument("id", help="account number or GUID")
+
     distribution = group("distribution", "store packages")
     status = command("status", _distribution_status, "sessions and what stores have acknowledged", distribution)
     status.add_argument("--database", help="only this store database")
@@ -260,6 +264,20 @@ def _quarantine_release(options: argparse.Namespace) -> int:
     message = quarantine.release(Home.default(), options.id, corrections)
     if not options.quiet:
         print(json.dumps({"released": options.id, "message": message}) if options.json else message)
+    return DONE
+
+
+def _customers_erase(options: argparse.Namespace) -> int:
+    from kanta.customers import erasure
+
+    done = erasure.erase(Home.default(), options.id)
+    if options.json:
+        print(json.dumps(done))
+    elif not options.quiet:
+        print(
+            f"Erased: {done['files']} files of the lake, {len(done['drops'])} drops, {done['pages']} pages and"
+            f" {done['packages']} packages held the customer.  next: kanta verify"
+        )
     return DONE
 
 

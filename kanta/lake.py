@@ -20,7 +20,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -345,6 +345,29 @@ class Lake:
             if (new := sorted(after - before)) or not gone:
                 transaction.add_files([f"file://{file}" for file in new], summary, check_duplicate_files=False)
         return int(table.metadata.current_snapshot_id or 0)
+
+    def tell_iceberg_again(self, tables: Sequence[str]) -> None:
+        """Makes the Iceberg metadata of tables anew, for every publication kept.
+
+        For files that were rewritten where they lie: the old metadata holds sizes and values that are no more.
+        """
+        from pyiceberg.exceptions import NoSuchTableError
+
+        for table in tables:
+            with suppress(NoSuchTableError):
+                self.catalog.drop_table(table)
+            shutil.rmtree(self.directory(table) / "metadata", ignore_errors=True)
+        last = State()
+        for path in self.publications():
+            state = State.from_json(path.read_text(encoding="utf-8"))
+            for table in (table for table in tables if table in state.snapshots):
+                same = table in last.snapshots and state.tables[table] == last.tables[table]
+                told = last.snapshots[table] if same else self._to_iceberg(table, last, state, "told again")
+                state.snapshots[table] = told
+            write_atomically(path, state.to_json())
+            last = state
+        if tables and last.number and self.head().number == last.number:
+            self.move_head(replace(self.head(), snapshots=last.snapshots))
 
 
 def _transaction(table: Table) -> Transaction:

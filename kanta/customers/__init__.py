@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 
@@ -24,7 +24,7 @@ CONCERNED = (
     "customers._touched_ids",
 )  # fmt: skip
 #: Their operations, judged by themselves.
-JUDGED = ("customers._landed_operations", "customers._erasures", "customers._judged")
+JUDGED = ("customers._landed_operations", "customers._judged")
 #: From operations to the columns of customers, and their addresses.
 FOLDED = (
     "customers._concerned", "customers._operations", "customers._gone", "customers._own_changes",
@@ -67,8 +67,12 @@ REASONS = {
 def work_out(night: Night) -> None:
     """Works out the customers whom tonight's drops concern and writes them; nothing new writes nothing."""
     engine = night.engine
-    night.define("sales._touched_drops")
-    if not engine.value("select count(*) from sales._touched_drops"):
+    night.define("sales._touched_drops", "customers._erasures")
+    if engine.value("select count(*) from sales._touched_drops"):
+        from kanta.customers import erasure
+
+        erasure.blank_arrivals(night)
+    elif not engine.value("select count(*) from customers._erasures where seq > $since", night.parameters):
         return
     engine.define("customers._time_zones", "select name as time_zone from pg_timezone_names()")
     _note_highest(night)
@@ -159,20 +163,10 @@ def _give_accounts(night: Night) -> None:
             if guid not in given:
                 highest += 1
                 given[guid] = _given(guid, f"C{highest:08}", min(day, night.business_date), "sequence")
-    decisions = [_decision(night, f"account of {guid}", "account", content) for guid, content in given.items()]
+    decisions: dict[str, dict[str, str]] = {f"account of {guid}": content for guid, content in given.items()}
+    record(night, "account", decisions)
     if highest > noted:
-        name = f"highest account {highest:015}"
-        decisions.append(_decision(night, name, "highest_account", {"number": str(highest)}))
-    mapped = {"async_id": list(given), "account": [content["account"] for content in given.values()]}
-    engine.register("customers._given", pa.table(mapped, schema=pa.schema({name: pa.string() for name in mapped})))
-    engine.define(
-        "customers._accounts",
-        "select async_id, account from customers.account_map union all select async_id, account from customers._given",
-    )
-    if decisions:
-        engine.register("ops._accounts", pa.Table.from_pylist(decisions))
-        night.append("ops.decisions", "select * from ops._accounts")
-        night.attach("ops.decisions")
+        record(night, "highest_account", {f"highest account {highest:015}": {"number": str(highest)}})
     night.log["accounts_given"] = len(given)
 
 
@@ -180,14 +174,26 @@ def _given(guid: str, account: str, day: date, by: str) -> dict[str, str]:
     return {"async_id": guid, "account": account, "given_on": day.isoformat(), "given_by": by}
 
 
-def _decision(night: Night, name: str, kind: str, content: dict[str, str]) -> dict[str, Any]:
-    return {
-        "decision_id": name,
-        "kind": kind,
-        "recorded_on": night.business_date,
-        "content": json.dumps(content),
-        "seq": night.seq,
-    }
+def record(night: Night, kind: str, decisions: Mapping[str, Mapping[str, str]]) -> None:
+    """Records decisions of a kind by their ids, those that are not recorded already."""
+    rows = [
+        {
+            "decision_id": identifier,
+            "kind": kind,
+            "recorded_on": night.business_date,
+            "content": json.dumps(content),
+            "seq": night.seq,
+        }
+        for identifier, content in decisions.items()
+    ]
+    if not rows:
+        return
+    night.attach("ops.decisions")
+    night.engine.register("ops._recorded", pa.Table.from_pylist(rows))
+    new = "select * from ops._recorded where decision_id not in (select decision_id from ops.decisions)"
+    if night.engine.value(f"select count(*) from ({new})"):
+        night.append("ops.decisions", new)
+        night.attach("ops.decisions")
 
 
 # ── what libraries read ──────────────────────────────────────────────────────────────────────────────────────────

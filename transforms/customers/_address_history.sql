@@ -25,7 +25,9 @@ events as (
     inner join landed.customer_addresses as addresses
         on operations.operation_id = addresses.operation_id
         and operations.drop_id = addresses.drop_id
-    where operations.status = 'synced'
+    where
+        operations.status = 'synced'
+        and addresses.street is not null
 ),
 
 addresses as (

@@ -13,5 +13,5 @@ from ids
 union
 
 select account as id
-from customers._accounts
+from customers.account_map
 where async_id in (select id from ids)

@@ -48,6 +48,7 @@ said as (
     inner join landed.customer_contacts as contacts
         on operations.operation_id = contacts.operation_id
         and operations.drop_id = contacts.drop_id
+    where contacts.value is not null
 ),
 
 homes as (

@@ -49,6 +49,12 @@ ids as (
 
     union
 
+    select id
+    from customers._erasures
+    where seq > $since
+
+    union
+
     select account as id
     from customers.customer_versions
     where customer_group in (select id from customers._changed_references where kind = 'group')

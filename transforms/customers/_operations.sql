@@ -16,7 +16,7 @@ owned as (
             case when judged.customer_id <> mapped.account then 'guid_taken' end
         ) as found_reason
     from customers._judged as judged
-    left join customers._accounts as mapped
+    left join customers.account_map as mapped
         on judged.async_id = mapped.async_id
 ),
 

@@ -1,0 +1,170 @@
+"""Erasure is true: every byte of a home, archives and Parquet decoded, is searched for what was erased."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from pyiceberg.avro.file import AvroFile
+from pyiceberg.io.pyarrow import PyArrowFileIO
+
+from kanta import night, reading, verify
+from kanta.customers import erasure
+from kanta.errors import BadArguments, KantaError
+from kanta.home import Home
+from kanta.lake import Lake
+from tests.conftest import NoJudge
+from tests.feed import Row, joined, sale, write_drop
+from tests.night import history
+from tests.night.history import DAYS
+
+GUID = "0a1b2c3d-0000-4000-8000-000000000001"
+#: Everything personal of the customer, none of it anyone else's.
+SECRETS = (
+    "Xanthippe", "Zwetajewa", "xanthi@zwet.com", "Xanthi.2@Zwet.com", "+358401239876", "0401239876", "Quellgasse 77",
+    "Oberquell", "Zx-00199", "likes-zebras", "cried of zebras", "leave at Zwetas", "paid for Zweta",
+    "xrefused@zwet.com", "xlater@zwet.com",
+)  # fmt: skip
+
+
+def _person(day: date, identifier: str, **identity: str) -> dict[str, list[Row]]:
+    operation = {
+        "operation_id": identifier, "operation": "create", "mode": "sync", "operated_at": f"{day}T08:00:00Z",
+        "customer_type": "person", "first_name": "Xanthippe", "last_name": "Zwetajewa", "email": "xanthi@zwet.com",
+        "phone": "+358401239876", **identity,
+    }  # fmt: skip
+    return {
+        "customers": [operation],
+        "customer_contacts": [
+            {"operation_id": identifier, "kind": "email", "value": "Xanthi.2@Zwet.com", "marketing_consent": "true"}
+        ],
+        "customer_addresses": [
+            {"operation_id": identifier, "address_id": "1", "street": "Quellgasse 77", "city": "Oberquell",
+             "zip": "Zx-00199", "country": "FI"}
+        ],
+        "customer_attributes": [{"operation_id": identifier, "attribute": "hobby", "value": "likes-zebras"}],
+    }  # fmt: skip
+
+
+def _order(status: str) -> dict[str, list[Row]]:
+    from tests.feed import DEFAULTS
+
+    return {
+        "orders": [DEFAULTS["orders"] | {"customer_id": "K1", "status": status, "hold_comment": "cried of zebras",
+                                         "ordered_at": f"{DAYS[1]}T09:00:00+00:00", "call_center_id": "CC1",
+                                         "business_date": str(DAYS[1])}],
+        "order_lines": [DEFAULTS["order_lines"]],
+        "order_addresses": [{"order_id": "O1", "area": "delivery", "name": "leave at Zwetas", "street": "Quellgasse 77",
+                             "city": "Oberquell", "zip": "Zx-00199", "country": "FI"}],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def erased_home(home: Home) -> Home:
+    """Five nights with the customer K1 in every corner of them."""
+    history.write(home)
+    day, no_judge = DAYS[0], NoJudge()
+    definitions = [{"attribute": "hobby", "type": "text"}]
+    refused = {"operation_id": "bad", "operation": "update", "mode": "sync", "operated_at": "yesterday",
+               "customer_id": "K1", "email": "xrefused@zwet.com"}  # fmt: skip
+    adjustment = {"adjustment_id": "A1", "card_id": "A", "program_id": "club", "reward_point_id": "points",
+                  "points": "1.00", "date": str(day), "comment": "paid for Zweta"}  # fmt: skip
+    write_drop(
+        home, "hq", day, "hq2", {"customer_attribute_definitions": definitions, "loyalty_adjustments": [adjustment]}
+    )
+    write_drop(home, "pos", day, "S3", _person(day, "op-1", customer_id="K1", async_id=GUID), fmt="csv.gz")
+    write_drop(home, "pos", DAYS[1], "S3", {"customers": [refused]})
+    write_drop(home, "pos", DAYS[1], "S4", _person(DAYS[1], "op-2", customer_id="K1"), fmt="ndjson.zst")
+    write_drop(home, "pos", DAYS[2], "S4", _person(DAYS[2], "op-3", async_id=GUID, mode="async"), fmt="parquet")
+    write_drop(home, "call_center", DAYS[2], "CC1", _order("invoiced"))
+    write_drop(home, "pos", DAYS[2], "S5", {"customers": [
+        {"operation_id": "op-k2", "operation": "create", "mode": "sync", "operated_at": f"{DAYS[2]}T08:00:00Z",
+         "customer_id": "K2", "customer_type": "person", "last_name": "Other", "email": "other@shop.com"},
+    ]})  # fmt: skip
+    for last in (DAYS[2], DAYS[-1]):
+        night.run(home, last, last, judge=no_judge)
+    return home
+
+
+def texts(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every file below a folder, as text: archives and Parquet decoded, the bytes as they are, too."""
+    for file in sorted(path for path in root.rglob("*") if path.is_file()):
+        data = file.read_bytes()
+        yield file, data.decode("utf-8", "replace")
+        if file.suffix == ".gz":
+            yield file, gzip.decompress(data).decode("utf-8", "replace")
+        elif file.suffix == ".zst":
+            yield file, zstandard.ZstdDecompressor().stream_reader(data).read().decode("utf-8", "replace")
+        elif file.suffix == ".parquet":
+            yield file, json.dumps(pq.read_table(pa.BufferReader(data)).to_pylist(), default=str, ensure_ascii=False)
+            statistics = pq.read_metadata(pa.BufferReader(data)).to_dict()
+            yield file, json.dumps(statistics, default=str, ensure_ascii=False)
+        elif file.suffix == ".avro":
+            with AvroFile(PyArrowFileIO().new_input(str(file))) as records:
+                yield file, "".join(repr(record) for record in records)
+
+
+def found(root: Path) -> list[str]:
+    return sorted(
+        {f"{secret} in {file.relative_to(root)}" for file, text in texts(root) for secret in SECRETS if secret in text}
+    )
+
+
+@pytest.mark.slow
+def test_nothing_of_an_erased_customer_is_left_in_any_file_and_all_else_holds(
+    erased_home: Home, no_judge: NoJudge
+) -> None:
+    home = erased_home
+    assert {line.split(" in ")[0] for line in found(home.root)} >= set(SECRETS) - {"xlater@zwet.com", "0401239876"}
+    before = history.contents(home), history.sums(home)
+    (home.reports / "old.html").parent.mkdir(parents=True, exist_ok=True)
+    (home.reports / "old.html").write_text("mail to xanthi@zwet.com")
+    done = erasure.erase(home, GUID)
+    assert set(done["ids"]) == {"K1", GUID}
+    assert found(home.root) == []
+    assert [(r.about, r.examples) for r in verify.verify(home, everything=True) if r.breaches] == []
+    assert (history.contents(home), history.sums(home)) == before
+    with reading.open_lake(home, ["customers.customers", "customers.contacts"])[0] as engine:
+        assert engine.rows("select account, status, last_name, email from customers.customers order by all") == [
+            ("K1", "erased", None, None), ("K2", "synced", "Other", "other@shop.com"),
+        ]  # fmt: skip
+        assert engine.rows("select account from customers.contacts") == [("K2",)]
+    with reading.open_lake(home, ["customers.customers"], DAYS[2])[0] as engine:
+        assert engine.rows("select distinct account, last_name from customers.customers order by all") == [
+            ("K1", None), ("K2", "Other"),
+        ]  # fmt: skip
+    tables = Lake(home).published().tables
+    night.run(home, DAYS[-1], DAYS[-1], judge=no_judge)
+    assert Lake(home).published().tables == tables, "a drop was taken again"
+    later = _person(DAYS[-1], "op-9", customer_id="K1", email="xlater@zwet.com")
+    write_drop(home, "pos", DAYS[-1], "S9", joined(later, sale("T99", customer_id="K1", loyalty_card_id="A")))
+    night.run(home, DAYS[-1], DAYS[-1], judge=no_judge)
+    assert found(home.root) == []
+    with reading.open_lake(home, ["customers.operations", "sales.transactions"])[0] as engine:
+        assert engine.rows("select status, reason from customers.operations where operation_id = 'op-9'") == [
+            ("failed", "erased")
+        ]
+        assert engine.value("select count(*) from sales.transactions where transaction_id = 'T99'") == 1
+    assert [(r.about, r.examples) for r in verify.verify(home) if r.breaches] == []
+    snapshots = Lake(home).published().tables
+    erasure.erase(home, "K1")
+    assert Lake(home).published().tables == snapshots, "erased again, something changed"
+
+
+def test_an_unknown_customer_or_one_with_an_open_order_is_not_erased(home: Home, no_judge: NoJudge) -> None:
+    history.write(home, only=DAYS[0])
+    write_drop(home, "call_center", DAYS[1], "CC1", _order("submitted"))
+    write_drop(home, "pos", DAYS[1], "S3", _person(DAYS[1], "op-1", customer_id="K1"))
+    night.run(home, DAYS[1], DAYS[1], judge=no_judge)
+    with pytest.raises(BadArguments, match="no customer K9"):
+        erasure.erase(home, "K9")
+    with pytest.raises(KantaError, match="1 orders that are open or submitted"):
+        erasure.erase(home, "K1")
+    assert "Zwetajewa" in {secret.split(" in ")[0] for secret in found(home.root)}
