@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 import jinja2
 
 from kanta import landing
+from kanta.customers import figures
 from kanta.engine import Engine
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
@@ -35,6 +36,7 @@ CHART_DAYS = 42
 TABLES = (
     "distribution.session_states", "loyalty.balances", "loyalty.card_tiers", "loyalty.entries", "loyalty.exceptions",
     "ops.checks", "ops.drops", "ops.quarantine", "ops.runs", "rfm.scores", "rfm.segments", "sales.transactions",
+    *figures.TABLES,
 )  # fmt: skip
 
 #: The tables that go on after a night is published.
@@ -275,6 +277,7 @@ class Report:
     checks: Checks
     refused_by: list[RefusedBy]
     refused: list[Refused]
+    customers: figures.Customers
     points: list[Points]
     exceptions: list[tuple[str, int, int]]
     programs: list[Program]
@@ -408,6 +411,7 @@ def _read(night: Night, pending: list[Finding]) -> Report:
         checks=_checks(window),
         refused_by=window.each(RefusedBy, _REFUSED_BY),
         refused=window.each(Refused, _REFUSED + f" limit {LISTED}"),
+        customers=figures.of(night),
         points=_points(window),
         exceptions=window.rows(_EXCEPTIONS),
         programs=_tiers(window),
@@ -738,6 +742,10 @@ def _findings(report: Report) -> list[Finding]:
     if tonight := sum(rule.tonight for rule in report.refused_by):
         text = f"{_count(tonight, 'row or file', 'rows or files')} set aside tonight."
         found.append(Finding("warning", text, "quarantine", "kanta quarantine list"))
+    if report.customers.channels:
+        names = _few(channel for channel, _ in report.customers.channels)
+        text = f"{_count(len(report.customers.channels), 'channel')} with a default customer to look at: {names}."
+        found.append(Finding("warning", text, "customers"))
     if waiting := sum(count for _, count, _ in report.exceptions):
         text = f"{_count(waiting, 'sale')} tonight whose points wait."
         found.append(Finding("warning", text, "points", 'kanta query "select * from loyalty.exceptions"'))

@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from kanta.errors import KantaError  # noqa: E402
-from scripts.sample import blemishes, drops, journey, members, orders, shop, trade  # noqa: E402
+from scripts.sample import blemishes, customers, drops, journey, members, orders, shop, trade  # noqa: E402
 
 SAMPLE = REPOSITORY / "data" / "sample"
 LIMIT = 6_000_000
@@ -50,6 +50,7 @@ def build(sample: Path) -> None:
     trade.odd_receipts(feed)
     trade.adjustments(feed, people, paid)
     members.updates(feed, people)
+    customers.operations(feed)
     orders.orders(feed, people, items, trade.savers(feed, gone))
     found = blemishes.copies(feed) + blemishes.bad_rows(feed, people) + blemishes.oddities(feed)
     found = blemishes.late_and_broken(feed) + found  # last made: their copies hold all there is

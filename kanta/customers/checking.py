@@ -8,7 +8,7 @@ from functools import cache
 
 #: What most addresses look like; one that does is good without asking the library, which takes far longer.
 _PLAIN_EMAIL = re.compile(
-    r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\.)+(?:com|org|net|fi|se|de|fr|uk)"
+    r"(?!.*--)[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\.)+(?:com|org|net|fi|se|de|fr|uk)"
 )
 _LONGEST = 400  # no address or number is longer; a library should not have to find that out
 

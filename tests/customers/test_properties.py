@@ -1,0 +1,153 @@
+"""Any order and any split of operations gives the same master; working out twice changes nothing."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kanta.customers import checking
+from kanta.engine import Engine
+from tests.customers.conftest import Master, Row
+
+TABLES = (
+    "customers.customers", "customers.contacts", "customers.addresses", "customers.attributes",
+    "customers.affiliations", "customers.likely_duplicates",
+)  # fmt: skip
+WRITTEN = {
+    "email": ["a@shop.com", "A@Shop.com", "b@shop.com", "bad"],
+    "phone": ["040 1234567", "+358401234567", "12"],
+    "last_name": ["Virtanen", "virtanen"],
+    "title": ["Dr"],
+    "language": ["fi", "sv"],
+}
+
+
+@st.composite
+def operations(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """A few operations on few customers, one of them the channel's default, each with its parts."""
+    made = []
+    for number in range(draw(st.integers(2, 7))):
+        columns = {name: draw(st.sampled_from(values)) for name, values in WRITTEN.items() if draw(st.booleans())}
+        operation = {
+            "operation_id": f"op{number}",
+            "operation": draw(st.sampled_from(["create", "create", "update"])),
+            "operated_at": f"2026-01-0{draw(st.integers(1, 5))} {draw(st.integers(10, 23))}:00:00+00",
+            "channel_id": draw(st.sampled_from(["S1", "S2", None])),
+            "customer_id": draw(st.sampled_from(["K1", "K1", "K2", "DEF"])),
+            "customer_type": draw(st.sampled_from(["person", None])),
+            "clears": draw(st.sampled_from([None, None, "email|title", "language"])),
+            **columns,
+        }
+        contact = {"kind": "email", "value": draw(st.sampled_from(WRITTEN["email"])),
+                   "is_primary": draw(st.sampled_from([None, True])), "removed": draw(st.sampled_from([None, True])),
+                   "marketing_consent": draw(st.sampled_from([None, True, False]))}  # fmt: skip
+        affiliation = {"affiliation_id": "club", "valid_to": draw(st.sampled_from([None, "2026-01-03"]))}
+        parts = {
+            "customers": operation,
+            "customer_contacts": contact if draw(st.booleans()) else None,
+            "customer_addresses": {"address_id": "1", "zip": str(number)} if draw(st.booleans()) else None,
+            "customer_attributes": {"attribute": "stars", "value": draw(st.sampled_from(["2", "9", None]))}
+            if draw(st.booleans()) else None,
+            "customer_affiliations": affiliation if draw(st.booleans()) else None,
+        }  # fmt: skip
+        made.append({name: row | {"operation_id": f"op{number}"} for name, row in parts.items() if row})
+    return made
+
+
+def reference() -> dict[str, list[Row]]:
+    stores = [{"channel_id": name, "default_customer_id": "DEF"} for name in ("S1", "S2")]
+    stars = {"attribute": "stars", "type": "integer", "minimum": "1", "maximum": "5", "default": "3"}
+    return {"channels": stores, "customer_attribute_definitions": [stars]}
+
+
+def worked(folder: Path, made: list[dict[str, Any]], nights: list[int]) -> tuple[dict[str, Any], list[str]]:
+    """The master after the operations came in the given nights (6 to 9); and what a night again would change."""
+    with Engine(folder) as engine:
+        master = Master(engine)
+        master.deliver("hq/2026-01-06/hq", **reference())
+        for night in range(6, 10):
+            for number, operation in enumerate(made):
+                if nights[number] == night:
+                    drop = {name: [row] for name, row in operation.items()}
+                    master.deliver(f"pos/2026-01-0{night}/S{number}", **drop)
+            if night in nights or night == 9:
+                master.night(f"2026-01-0{night}")
+        tables = {table: master.rows(table) for table in TABLES}
+        tables["audit"] = master.rows("customers.operations", "operation_id", "account", "status", "reason", "changes")
+        tables["quarantine"] = master.rows("ops.quarantine", "record_key", "rule", where="status = 'open'")
+        return tables, master.night("2026-01-09")
+
+
+@pytest.mark.slow
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(made=operations(), data=st.data())
+def test_any_order_and_any_split_of_operations_gives_the_same_master(
+    made: list[dict[str, Any]], data: st.DataObject, tmp_path: Path
+) -> None:
+    nights = data.draw(st.lists(st.integers(6, 9), min_size=len(made), max_size=len(made)))
+    at_once, again = worked(tmp_path, made, [9] * len(made))
+    assert again == []
+    split, again = worked(tmp_path, made, nights)
+    assert again == []
+    assert split == at_once
+    for table in ("customers.customers", "customers.contacts"):
+        key = 1 if table == "customers.customers" else 2
+        for one, other in pairwise(at_once[table]):
+            if one[:key] == other[:key]:
+                assert one[key + 1] <= other[key], "two versions of one day"
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.from_regex(checking._PLAIN_EMAIL, fullmatch=True))
+def test_an_address_that_looks_plain_is_what_the_library_says(text: str) -> None:
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        expected = validate_email(text, check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        expected = None
+    assert checking.contact("email", text, "") == ((expected, True) if expected else (text, False))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "country", "expected"),
+    [
+        ("email", " Aino.Virtanen@Shop.FI ", "", ("aino.virtanen@shop.fi", True)),
+        ("email", "aino@xn--shop", "", ("aino@xn--shop", False)),
+        ("email", "päivi@käpy.fi", "", ("päivi@käpy.fi", True)),
+        ("email", "a" * 5000 + "@shop.fi", "", ("a" * 5000 + "@shop.fi", False)),
+        ("phone", "040 123 4567", "FI", ("+358401234567", True)),
+        ("phone", "040 123 4567", "Finland", ("+358401234567", True)),
+        ("phone", "040 123 4567", "", ("0401234567", False)),
+        ("phone", "040 123 4567", "Atlantis", ("0401234567", False)),
+        ("phone", "+1 555", "US", ("+1555", False)),
+    ],
+)
+def test_contacts_are_normalized(kind: str, value: str, country: str, expected: tuple[str, bool]) -> None:
+    assert checking.contact(kind, value, country) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "definition", "expected"),
+    [
+        ("5", ("integer", None, "1", "5"), ("5", None)),
+        ("6", ("integer", None, "1", "5"), (None, "attribute_range")),
+        ("5.0", ("integer", None, "1", "5"), (None, "attribute_type")),
+        ("1e3", ("decimal", None, None, None), (None, "attribute_type")),
+        ("1.50", ("decimal", "1.5|2", None, None), ("1.5", None)),
+        ("3", ("decimal", "1.5|2", None, None), (None, "attribute_value")),
+        ("9" * 400, ("integer", None, None, None), (None, "attribute_type")),
+        ("TRUE", ("boolean", None, None, None), ("true", None)),
+        ("2026-01-01", ("boolean", None, None, None), (None, "attribute_type")),
+        ("4", ("integer", None, "least", "most"), ("4", None)),
+        (None, ("integer", None, "1", "5"), (None, None)),
+        ("x", (None, None, None, None), (None, "attribute_undefined")),
+    ],
+)
+def test_attributes_are_held_against_their_definition(value: Any, definition: Any, expected: Any) -> None:
+    assert checking.attribute(value, *definition) == expected
