@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kanta import customers
 from kanta.contracts import contract_of
 from kanta.engine import Engine, literal
 from kanta.home import Home
@@ -44,9 +45,10 @@ def _compact(home: Home, lake: Lake) -> int:
     done = 0
     with Engine(lake.root / "work") as engine:
         night = Night(home, lake, engine, "maintenance", head, head.business_date)
+        done += customers.forget_superseded(night)
         for table in sorted(head.tables):
             column = contract_of(table).partition
-            counts = Counter(partition_of(file) for file in lake.files(table, head))
+            counts = Counter(partition_of(file) for file in lake.files(table, night.state))
             split = sorted(value for value, files in counts.items() if files > 1 and value)
             if not split:
                 continue

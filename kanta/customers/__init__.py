@@ -48,6 +48,9 @@ WRITTEN = {
     "customers.operation_versions": "customers._operation_audit",
 }
 
+#: A customer with more addresses than this is told of (spec/3-customers.md rule 5).
+CROWDED = 1_000
+
 #: Why an operation or an attribute is set aside, in words; the rules of spec 3-customers.
 REASONS = {
     "no_type": "neither the operation nor its channel's default customer says whether it is a person or organization",
@@ -84,6 +87,11 @@ def work_out(night: Night) -> None:
     _read_contacts(night)
     _read_attributes(night)
     night.define(*READ)
+    if crowded := engine.value(
+        "select count(*) from (select account from customers._address_history"
+        f" group by account having count(distinct address_id) > {CROWDED})"
+    ):
+        night.log["over_1000_addresses"] = int(crowded)
     night.log["customers"] = int(engine.value("select count(*) from customers._concerned"))
     for table, step in WRITTEN.items():
         _add(night, table, step)
@@ -322,3 +330,28 @@ def _find_duplicates(night: Night) -> None:
             "select count(*) from (select distinct account, other_account from customers._duplicates_now)"
         )
     )
+
+
+def forget_superseded(night: Night) -> int:
+    """Drops versions that no longer count from tables of which they are the greater part; returns how many.
+
+    Readers of earlier nights keep their files, as with any table that was changed.
+    """
+    if "customers.customer_versions" not in night.state.tables:
+        return 0
+    night.attach(*WRITTEN)
+    night.engine.define(
+        "customers._newest", "select account, max(seq) as seq from customers.customer_versions group by account"
+    )
+    forgotten = 0
+    for table in WRITTEN:
+        owner = "owner" if table == "customers.operation_versions" else "account"
+        counts = f"({owner}, seq) in (select account, seq from customers._newest)"
+        ((rows, kept),) = night.engine.rows(f"select count(*), count(*) filter (where {counts}) from {table}")
+        if rows <= 2 * kept:
+            continue
+        stale = [day for (day,) in night.engine.rows(f"select distinct recorded_on from {table} where not {counts}")]
+        listed = ", ".join(f"date '{day}'" for day in stale)
+        night.put(table, f"select * from {table} where {counts} and recorded_on in ({listed})", stale)
+        forgotten += rows - kept
+    return forgotten

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +52,10 @@ class Master:
             engine.attach(contract_of(name), [])
             engine.execute(f"create table {name.split('.')[0]}.kept_{name.split('.')[1]} as select * from {name}")
             engine.execute(f"create or replace view {name} as select * from {self._kept(name)}")
+
+    @property
+    def state(self) -> SimpleNamespace:
+        return SimpleNamespace(tables=dict.fromkeys(READ))
 
     @staticmethod
     def _kept(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kanta import customers
 from tests.customers.conftest import Master, Row
 
 GUID, OTHER = "0a1b2c3d-0000-4000-8000-000000000001", "0a1b2c3d-0000-4000-8000-000000000002"
@@ -332,3 +333,53 @@ def test_a_corrected_drop_withdraws_what_it_no_longer_holds(master: Master) -> N
     assert "customers.customer_versions" in master.night("2026-01-06")
     assert master.rows("customers.customers", "account") == [("K1",)]
     assert master.rows("customers.operations", "operation_id") == [("a",)]
+
+
+def test_versions_that_no_longer_count_are_forgotten_once_they_are_the_greater_part(master: Master) -> None:
+    master.deliver("hq/2026-01-01/hq", **store())
+    for day in range(5, 9):
+        master.deliver(
+            f"pos/2026-01-0{day}/S1", customers=[operation(f"a{day}", f"2026-01-0{day} 10:00", phone=str(day))]
+        )
+        assert customers.forget_superseded(master) == 0  # type: ignore[arg-type]
+        master.night(f"2026-01-0{day}")
+    before = {
+        table: master.rows(table) for table in ("customers.customers", "customers.contacts", "customers.operations")
+    }
+    assert len(master.rows("customers.operation_versions")) == 1 + 2 + 3 + 4
+    assert customers.forget_superseded(master) > 0  # type: ignore[arg-type]
+    assert {table: master.rows(table) for table in before} == before
+    assert len(master.rows("customers.operation_versions")) == 4
+
+
+def test_five_thousand_addresses_are_all_kept_and_told(master: Master) -> None:
+    master.deliver("hq/2026-01-01/hq", **store())
+    addresses = [{"operation_id": "a", "address_id": str(n)} for n in range(1001)]
+    master.deliver("pos/2026-01-05/S1", customers=[operation("a", "2026-01-05 10:00")], customer_addresses=addresses)
+    master.night("2026-01-05")
+    assert master.rows("customers.addresses", "count(*)", "count(*) filter (where is_primary)") == [(1001, 1)]
+    assert master.log["over_1000_addresses"] == 1
+
+
+def test_bad_input_stops_no_night(master: Master) -> None:
+    odd = {"attribute": "n", "type": "integer", "minimum": "low", "maximum": "1e999999", "allowed_values": "|||"}
+    master.deliver(
+        "hq/2026-01-01/hq", customer_attribute_definitions=[odd], customer_groups=[{"id": "G"}],
+        **store(default_customer_id="NOBODY", country="Atlantis", time_zone=""),
+    )  # fmt: skip
+    ops = [
+        operation("a", "2026-01-05 10:00", "C999999999999999", clears="|nothing|last_name||", phone="0" * 3000,
+                  email="@" * 500, first_name="\u200f'; drop table x; --"),
+        operation("b", "2026-01-05 10:00", "operation x", async_id="C1"),
+        guest("c", "2026-01-05 10:00", "x" * 10_000),
+    ]  # fmt: skip
+    attributes = [{"operation_id": "a", "attribute": "n", "value": "9" * 500}]
+    affiliations = [{"operation_id": "a", "affiliation_id": "z", "valid_from": "2026-02-01", "valid_to": "2026-01-01"}]
+    master.deliver(
+        "pos/2026-01-05/S1", customers=ops, customer_attributes=attributes, customer_affiliations=affiliations
+    )
+    master.night("2026-01-05")
+    accounts = master.rows("customers.customers", "account", "status")
+    assert accounts == [("C1000000000000000", "synced"), ("C999999999999999", "synced"), ("operation x", "synced")]
+    assert master.rows("ops.quarantine", "rule") == [("attribute_type",)]
+    assert master.night("2026-01-06") == []
