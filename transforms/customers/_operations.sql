@@ -22,7 +22,11 @@ owned as (
 
 numbered as (
     select
-        *,
+        owner,
+        operation_id,
+        operation,
+        on_date,
+        found_reason,
         row_number() over (partition by owner order by operated_at, operation_id) as operation_no
     from owned
 ),
@@ -40,7 +44,10 @@ makers as (
 
 weighed as (
     select
-        numbered.*,
+        numbered.owner,
+        numbered.operation_id,
+        numbered.on_date,
+        numbered.operation_no,
         makers.operation_no as maker_no,
         case
             -- A later create is an update, which need not say who it is.
@@ -52,21 +59,33 @@ weighed as (
         on numbered.owner = makers.owner
 ),
 
-decided as (
+first_days as (
     select
-        *,
-        case
-            when reason is not null then 'failed'
-            when maker_no is null then 'pending'
-            else 'synced'
-        end as status
+        owner,
+        min(on_date) as on_date
     from weighed
+    where
+        reason is null
+        and maker_no is not null
+    group by owner
 )
 
 select
-    *,
+    owned.*,
+    weighed.operation_no,
+    weighed.maker_no,
+    weighed.reason,
     case
-        when on_date = min(on_date) filter (where status = 'synced') over (partition by owner) then date '0001-01-01'
-        else on_date
+        when weighed.reason is not null then 'failed'
+        when weighed.maker_no is null then 'pending'
+        else 'synced'
+    end as status,
+    case
+        when weighed.on_date = first_days.on_date then date '0001-01-01'
+        else weighed.on_date
     end as counts_from
-from decided
+from owned
+inner join weighed
+    on owned.operation_id = weighed.operation_id
+left join first_days
+    on weighed.owner = first_days.owner
