@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -20,6 +21,7 @@ from kanta.customers import erasure
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
+from kanta.landing import blanking
 from tests.conftest import NoJudge
 from tests.feed import Row, joined, sale, write_drop
 from tests.night import history
@@ -158,6 +160,7 @@ def test_nothing_of_an_erased_customer_is_left_in_any_file_and_all_else_holds(
     assert Lake(home).published().tables == snapshots, "erased again, something changed"
 
 
+@pytest.mark.slow
 def test_an_unknown_customer_or_one_with_an_open_order_is_not_erased(home: Home, no_judge: NoJudge) -> None:
     history.write(home, only=DAYS[0])
     write_drop(home, "call_center", DAYS[1], "CC1", _order("submitted"))
@@ -168,3 +171,44 @@ def test_an_unknown_customer_or_one_with_an_open_order_is_not_erased(home: Home,
     with pytest.raises(KantaError, match="1 orders that are open or submitted"):
         erasure.erase(home, "K1")
     assert "Zwetajewa" in {secret.split(" in ")[0] for secret in found(home.root)}
+
+
+@pytest.mark.parametrize(
+    ("form", "before", "after"),
+    [
+        (
+            "csv",
+            '\ufeffcustomer_id,operation_id,last_name,language\r\nK1,a,"Zwe\r\nta",fi\r\n"K2",b,"Oth""er",fi\r\n\r\nK1,c\r\n',
+            '\ufeffcustomer_id,operation_id,last_name,language\r\nK1,a,,fi\r\n"K2",b,"Oth""er",fi\r\n\r\nK1,\r\n',
+        ),
+        (
+            "ndjson",
+            '{"customer_id": "K1", "last_name": "Zweta", "x": 1.50}\n{"customer_id":"K2","last_name":"K1"}\n'
+            '{"K1" broken\n',
+            '{"customer_id": "K1", "last_name": null, "x": "1.50"}\n{"customer_id":"K2","last_name":"K1"}\n{}\n',
+        ),
+    ],
+)
+def test_only_the_persons_own_columns_of_a_file_are_emptied(form: str, before: str, after: str, home: Home) -> None:
+    write_drop(home, "pos", DAYS[0], "S1", {f"customers.{form}": before.encode()})
+    names = blanking.Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
+    folder = home.landing / "pos" / str(DAYS[0]) / "S1"
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/S1"]
+    data = (folder / f"customers.{form}").read_bytes()
+    assert data.decode() == after
+    (listed,) = json.loads((folder / "control.json").read_text())["files"]
+    assert listed["sha256"] == hashlib.sha256(data).hexdigest()
+    assert blanking.blank_drops(home, names) == []
+
+
+def test_a_poslog_keeps_the_receipt_and_loses_the_person(home: Home) -> None:
+    text = (
+        "<POSLog><Transaction><RetailTransaction><Customer><CustomerID>{0}</CustomerID><Name>{1}</Name><Address>"
+        "<AddressLine>{1}</AddressLine></Address></Customer><Total>1.00</Total></RetailTransaction></Transaction></POSLog>"
+    )
+    for name in ("K1", "K2"):
+        write_drop(home, "pos", DAYS[0], name, {"poslog.xml": text.format(name, "Zweta").encode()})
+    names = blanking.Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/K1"]
+    found = (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").read_text()
+    assert found == text.format("K1", "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+import pytest
+
 from kanta import night, quarantine, reading
 from kanta.home import Home
 from kanta.lake import Lake
@@ -23,6 +25,7 @@ def guest(day: date, **other: str) -> dict[str, list[Row]]:
     return {"customers": [operation]}
 
 
+@pytest.mark.slow
 def test_a_sale_and_a_card_that_name_a_guid_show_the_account_once_the_customer_comes(
     home: Home, no_judge: NoJudge
 ) -> None:

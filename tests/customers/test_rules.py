@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from kanta import customers
+from kanta.engine import Engine
 from tests.customers.conftest import Master, Row
 
 GUID, OTHER = "0a1b2c3d-0000-4000-8000-000000000001", "0a1b2c3d-0000-4000-8000-000000000002"
@@ -132,6 +134,25 @@ def test_async_customers_get_the_next_numbers_in_order_and_once(master: Master) 
     master.night("2026-01-06")
     assert master.rows("customers.account_map", "account", where="async_id = 'G3'") == [("C00000044",)]
     assert len(master.rows("customers.account_map")) == 3
+
+
+def test_a_range_gives_the_numbers_that_single_nights_would(tmp_path: Path) -> None:
+    given = []
+    for nights in ((5, 6, 7), (7,)):
+        with Engine(tmp_path) as engine:
+            master = Master(engine)
+            master.deliver("hq/2026-01-01/hq", **store())
+            for day in (5, 6, 7):
+                at = f"2026-01-0{12 - day} 10:00" if day > 5 else "2026-01-05 10:00"  # the later night's came earlier
+                master.deliver(
+                    f"pos/2026-01-0{day}/S1", customers=[guest(f"a{day}", at, f"G{day}")],
+                    loyalty_cards=[{"card_id": "X", "customer_id": f"C{day * 10:08}"}],
+                )  # fmt: skip
+                if day in nights:
+                    master.night(f"2026-01-0{day}")
+            given.append(sorted(master.rows("customers.account_map", "async_id", "account", "given_on")))
+    assert given[0] == given[1]
+    assert [account for _, account, _ in given[0]] == ["C00000051", "C00000061", "C00000071"]
 
 
 def test_headquarters_may_name_the_account_and_a_guid_is_one_account_for_ever(master: Master) -> None:

@@ -42,7 +42,7 @@ def test_a_night_through_the_dags_calls_every_stage_once_in_order_for_its_home_a
     assert len(said) == len(order) == 8
     assert {stage for _, stage, _ in called[:3]} == {"ingest_pos", "ingest_call_center", "ingest_hq"}
     assert called[3:9] == [
-        ("home", stage, DAY) for stage in ("sales", "customers", "call_center", "loyalty", "rfm", "publish")
+        ("home", stage, DAY) for stage in ("customers", "sales", "call_center", "loyalty", "rfm", "publish")
     ]
     assert sorted(called[9:]) == [("home", "send north", DAY), ("home", "send south", DAY)]
     assert partitions() == {
