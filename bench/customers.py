@@ -47,8 +47,8 @@ def land(home: Home, day: date, datasets: dict[str, str]) -> None:
             stage.append(f"landed.{dataset}", f"select {empty} where false union all by name {select}")
         stage.append(
             "ops.drops",
-            f"select 'hq/{day}/x' as drop_id, 'hq' as feed, date '{day}' as business_date, 'x' as source, 1 as revision,"
-            " 'accepted' as status, '[]' as files, 0 as rows, 0 as repeated, 0 as refused, 0 as transactions,"
+            f"select 'hq/{day}/x' as drop_id, 'hq' as feed, date '{day}' as business_date, 'x' as source,"
+            " 1 as revision, 'accepted' as status, '[]' as files, 0 as rows, 0 as repeated, 0 as refused, 0 as transactions,"
             " 1 as accepted_revision, '' as control_sha256, '' as stamp, $seq as seq",
         )
 
@@ -59,8 +59,8 @@ def population(day: date, customers: int) -> dict[str, str]:
         "channels": _rows(
             "channels", day,
             "'S1' as channel_id, 'store' as kind, 'Store' as name, 'LE' as legal_entity, 'EUR' as currency,"
-            " 'Europe/Helsinki' as time_zone, 'FI' as country, '/EU/FI' as org_path, 'C00000000' as default_customer_id,"
-            " 'DB' as database, 'G' as data_group, 'sync' as customer_mode",
+            " 'Europe/Helsinki' as time_zone, 'FI' as country, '/EU/FI' as org_path,"
+            " 'C00000000' as default_customer_id, 'DB' as database, 'G' as data_group, 'sync' as customer_mode",
             1,
         ),
         "customers": _rows(
@@ -80,8 +80,8 @@ def population(day: date, customers: int) -> dict[str, str]:
         ),
         "customer_addresses": _rows(
             "customer_addresses", day,
-            "'c' || n % {0} as operation_id, cast(n // {0} as varchar) as address_id, 'Street ' || n as street,"
-            " 'Helsinki' as city, '00100' as zip".format(customers),
+            f"'c' || n % {customers} as operation_id, cast(n // {customers} as varchar) as address_id,"
+            " 'Street ' || n as street, 'Helsinki' as city, '00100' as zip",
             2 * customers,
         ),
     }  # fmt: skip
