@@ -48,8 +48,8 @@ def land(home: Home, day: date, datasets: dict[str, str]) -> None:
         stage.append(
             "ops.drops",
             f"select 'hq/{day}/x' as drop_id, 'hq' as feed, date '{day}' as business_date, 'x' as source,"
-            " 1 as revision, 'accepted' as status, '[]' as files, 0 as rows, 0 as repeated, 0 as refused, 0 as transactions,"
-            " 1 as accepted_revision, '' as control_sha256, '' as stamp, $seq as seq",
+            " 1 as revision, 'accepted' as status, '[]' as files, 0 as rows, 0 as repeated, 0 as refused,"
+            " 0 as transactions, 1 as accepted_revision, '' as control_sha256, '' as stamp, $seq as seq",
         )
 
 
