@@ -14,10 +14,6 @@ from kanta.programme.model import Model
 from kanta.programme.reading import KeyPath
 
 LATER: dict[str, str] = {
-    "reward_points[].maximum": "capping what a card holds",
-    "programs[].pool_related_cards": "pooling the cards of a customer",
-    "schemes[].earning[].activity=other_activity": "earning for other activities",
-    "parameters.transfer_expiry=restart": "restarting dates on transfer",
     "call_center": "judging call-center orders",
     "distribution.formats[]=parquet|xstore_mnt": "packages in formats other than csv.gz",
     "distribution.keys": "signing and encrypting packages",

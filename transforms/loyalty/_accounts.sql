@@ -1,21 +1,10 @@
--- Which account each card's points belong to.
+-- Which account each card's points belong to, and with which cards a contact tender may ever share them.
 -- grain: card_id
--- why: cards of one customer can touch each other's points; an anonymous card stands alone.
-with
-
-cards as (
-    select
-        card_id,
-        customer_id,
-        valid_to
-    from reference.loyalty_cards
-)
-
+-- why: an account is all cards whose points can touch each other (spec 2-loyalty section 2).
 select
-    card_id,
-    case
-        when max(customer_id) filter (where valid_to = date '9999-12-31') is null then 'card ' || card_id
-        else 'customer ' || max(customer_id) filter (where valid_to = date '9999-12-31')
-    end as account_id
-from cards
-group by card_id
+    nodes.card_id,
+    coalesce(joined.account_id, nodes.node) as account_id,
+    coalesce(joined.circle_id, nodes.node) as circle_id
+from loyalty._account_nodes as nodes
+left join loyalty._joined as joined
+    on nodes.node = joined.node

@@ -1,10 +1,33 @@
 -- Business dates whose exceptions change tonight.
 -- grain: business_date
-select business_date
-from loyalty._exceptions
+with
 
-union
+published as (
+    select
+        transaction_id,
+        card_id,
+        reason,
+        detail,
+        business_date
+    from loyalty.exceptions
+    where transaction_id in (select document_id from loyalty._worked_out)
+),
 
-select business_date
-from loyalty.exceptions
-where transaction_id in (select document_id from loyalty._worked_out)
+now as (
+    select
+        transaction_id,
+        card_id,
+        reason,
+        detail,
+        business_date
+    from loyalty._exceptions
+),
+
+changes as (
+    (select * from now except select * from published)
+    union all
+    (select * from published except select * from now)
+)
+
+select distinct business_date
+from changes

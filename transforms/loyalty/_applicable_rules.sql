@@ -6,6 +6,7 @@ with
 documents as (
     select
         document_no,
+        activity_type,
         channel_id,
         business_date,
         card_id,
@@ -23,7 +24,7 @@ enrolments as (
     from loyalty._enrolments
     where
         enrolled
-        and card_type <> 'blocked'
+        and refusal is null
 ),
 
 excluded as (
@@ -56,12 +57,13 @@ inner join enrolments
     on documents.document_no = enrolments.document_no
     and documents.card_id = enrolments.card_id
 inner join loyalty._channel_schemes as schemes
-    on documents.channel_id = schemes.channel_id
+    on documents.channel_id is not distinct from schemes.channel_id
     and documents.business_date = schemes.business_date
 inner join loyalty._rules as rules
     on documents.version = rules.version
     and schemes.scheme_id = rules.scheme_id
     and enrolments.program_id = rules.program_id
+    and documents.activity_type is not distinct from rules.activity_type
     and (rules.valid_from is null or documents.business_date >= rules.valid_from)
     and (rules.valid_to is null or documents.business_date <= rules.valid_to)
 left join loyalty._tier_of_day as tiers

@@ -1,20 +1,32 @@
--- Documents whose counting copy changed since loyalty was last worked out.
+-- Documents whose counting copy changed since loyalty was last worked out, or that a late reference record concerns.
 -- grain: document_id
 with
 
 changes as (
     select
         document_id,
-        counted,
-        business_date,
-        posted_date,
         seq
     from sales.documents
+),
+
+brought as (
+    select
+        document_id,
+        min(seq) > $since and not bool_or(seq <= $since) as first_seen
+    from changes
+    group by document_id
+    having max(seq) > $since
 )
 
 select
     document_id,
-    min(seq) > $since and not bool_or(seq <= $since) as first_seen
-from changes
-group by document_id
-having max(seq) > $since
+    first_seen
+from brought
+
+union all
+
+select
+    document_id,
+    false as first_seen
+from loyalty._redone_documents
+where document_id not in (select document_id from brought)

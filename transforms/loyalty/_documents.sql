@@ -1,5 +1,5 @@
--- Transactions whose effect on points is worked out tonight.
--- grain: document_id; document_no numbers them for tonight, so that what follows joins on numbers
+-- Transactions and other activities whose effect on points is worked out tonight.
+-- grain: document_id, activity_type; document_no numbers them for tonight, so that what follows joins on numbers
 -- why: of an account that goes on from its open lots only tonight's documents, of one that is worked out again all of
 -- them, and the returns that name one of these.
 with
@@ -7,6 +7,7 @@ with
 transactions as (
     select
         transaction_id as document_id,
+        cast(null as varchar) as activity_type,
         channel_id,
         business_date,
         occurred_at,
@@ -71,22 +72,79 @@ wanted as (
     from loyalty._return_links as links
     inner join of_accounts_again
         on links.original_document_id = of_accounts_again.document_id
+),
+
+activities as (
+    select
+        activities.activity_id as document_id,
+        activities.activity_type,
+        activities.channel_id,
+        activities.business_date,
+        activities.occurred_at,
+        cast(null as varchar) as currency,
+        cast(0 as decimal(18, 2)) as loyalty_tender_amount,
+        activities.card_id,
+        cast(null as varchar) as customer_id,
+        activities.posted_date,
+        activities.is_new
+    from loyalty._activities as activities
+    left join scope_cards
+        on activities.card_id = scope_cards.card_id
+    where
+        activities.is_new
+        or scope_cards.again
+),
+
+documents as (
+    select
+        transactions.document_id,
+        transactions.activity_type,
+        transactions.channel_id,
+        transactions.business_date,
+        transactions.occurred_at,
+        transactions.currency,
+        transactions.loyalty_tender_amount,
+        transactions.card_id,
+        transactions.customer_id,
+        transactions.posted_date,
+        changed.document_id is not null as changed
+    from transactions
+    inner join wanted
+        on transactions.document_id = wanted.document_id
+    left join changed
+        on transactions.document_id = changed.document_id
+
+    union all
+
+    select
+        document_id,
+        activity_type,
+        channel_id,
+        business_date,
+        occurred_at,
+        currency,
+        loyalty_tender_amount,
+        card_id,
+        customer_id,
+        posted_date,
+        is_new as changed
+    from activities
 )
 
 select
-    row_number() over (order by transactions.document_id) as document_no,
-    transactions.document_id,
-    transactions.channel_id,
-    transactions.business_date,
-    transactions.occurred_at,
-    transactions.currency,
-    transactions.loyalty_tender_amount,
-    transactions.card_id,
-    transactions.customer_id,
-    transactions.posted_date,
+    row_number() over (order by documents.document_id, documents.activity_type nulls first) as document_no,
+    documents.document_id,
+    documents.activity_type,
+    documents.channel_id,
+    documents.business_date,
+    documents.occurred_at,
+    documents.currency,
+    documents.loyalty_tender_amount,
+    documents.card_id,
+    documents.customer_id,
+    documents.posted_date,
+    documents.changed,
     calendar.version
-from transactions
-inner join wanted
-    on transactions.document_id = wanted.document_id
+from documents
 inner join programme.calendar as calendar
-    on transactions.business_date = calendar.business_date
+    on documents.business_date = calendar.business_date

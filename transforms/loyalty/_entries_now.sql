@@ -33,12 +33,12 @@ select
     case when folded.kind = 0 and folded.points_h > 0 then folded.expires_on end as expires_on,
     folded.event_id,
     folded.document_id as transaction_id,
-    folded.line_no,
+    nullif(folded.line_no, 2147483647) as line_no,
     folded.rule_id,
     case
         when folded.kind = 1 then 'expired'
         when folded.kind = 2 then 'written_off'
-        when folded.event_type in ('redeem', 'refund') then 'used'
+        when folded.event_type in ('redeem', 'refund', 'transfer_out') then 'used'
         when folded.event_type = 'adjust' and folded.points_h < 0 then 'used'
         else 'issued'
     end as side

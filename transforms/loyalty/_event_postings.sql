@@ -1,8 +1,46 @@
 -- What loyalty.events gains tonight: new events, and for those known differently before the old one taken back.
 -- grain: event_id, card_id, points
+-- why: what a refund, a transfer or a replaced card moved is known by the fold only, so those events are what was posted.
 with
 
-now as (
+named as (
+    select
+        event_id,
+        min(business_date) as business_date,
+        min(occurred_at) as occurred_at,
+        min(related_event_id) as related_event_id,
+        min(version) as version
+    from loyalty._moves
+    group by event_id
+),
+
+moved as (
+    select
+        entries.event_id,
+        entries.card_id,
+        entries.program_id,
+        entries.reward_point_id,
+        case when entries.entry_type = 'refund' then 'refund' else 'transfer' end as event_type,
+        entries.entry_date as business_date,
+        named.occurred_at,
+        sum(entries.points) as points,
+        cast(null as date) as usable_from,
+        cast(null as date) as expires_on,
+        entries.transaction_id,
+        entries.line_no,
+        cast(null as varchar) as rule_id,
+        named.related_event_id,
+        named.version as programme_version,
+        min(entries.posted_date) as posted_date
+    from loyalty._entries_now as entries
+    left join named
+        on entries.event_id = named.event_id
+    where entries.entry_type in ('refund', 'transfer_in', 'transfer_out')
+    group by all
+    having sum(entries.points) <> 0
+),
+
+said as (
     select
         event_id,
         card_id,
@@ -24,6 +62,13 @@ now as (
             else $business_date
         end as posted_date
     from loyalty._events
+    where points_h <> 0
+),
+
+now as (
+    select * from said
+    union all
+    select * from moved
 ),
 
 published as (

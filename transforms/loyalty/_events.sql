@@ -1,12 +1,16 @@
 -- Everything that changes points in tonight's scope, in the total order of each account.
 -- grain: event_id, card_id
--- why: spec 2-loyalty section 1 gives the order; a return that comes before its original acts directly after it.
+-- why: spec 2-loyalty section 1 gives the order; a return that comes before its original acts directly after it. What
+-- befalls a replaced card befalls the one that owns its points that day. Of an account that goes on from its open lots
+-- only what tonight's documents say is new. How much a refund or a transfer moves only the fold knows (_moves).
 with
 
 documents as (
     select
         document_no,
         document_id,
+        activity_type is null as is_sale,
+        changed,
         card_id,
         business_date,
         occurred_at,
@@ -17,8 +21,12 @@ documents as (
 
 earned as (
     select
-        case when earned.direction = 1 then 'earn:' else 'return:' end
-        || documents.document_id || ':' || earned.line_no || ':' || rules.rule_id as event_id,
+        case
+            when not documents.is_sale then 'activity:' || documents.document_id
+            when earned.direction = 1 then 'earn:' || documents.document_id || ':' || earned.line_no
+            else 'return:' || documents.document_id || ':' || earned.line_no
+        end
+        || ':' || rules.rule_id as event_id,
         documents.card_id,
         rules.program_id,
         rules.reward_point_id,
@@ -26,17 +34,22 @@ earned as (
         documents.business_date,
         documents.occurred_at,
         earned.points_h,
-        case when earned.direction = 1 then dates.usable_from end as usable_from,
+        case
+            when earned.direction = 1
+                then case when rules.ignore_vesting then documents.business_date else dates.usable_from end
+        end as usable_from,
         case when earned.direction = 1 then dates.expires_on end as expires_on,
         documents.document_id,
-        earned.line_no,
+        case when documents.is_sale then earned.line_no end as line_no,
         rules.rule_id,
         cast(null as varchar) as related_event_id,
         documents.version,
         documents.posted_date,
+        documents.changed,
         case when earned.direction = 1 then 6 else 2 end as rank,
         documents.occurred_at as order_at,
-        documents.document_id as order_document
+        documents.document_id as order_document,
+        'line:' || documents.document_id || ':' || earned.line_no as line_id
     from loyalty._earned_lines as earned
     inner join loyalty._applicable_rules as applications
         on earned.application_no = applications.application_no
@@ -69,22 +82,33 @@ taken_back as (
         'line:' || taken.original_document_id || ':' || taken.original_line_no as related_event_id,
         documents.version,
         greatest(documents.posted_date, originals.posted_date) as posted_date,
+        false as changed,
         (documents.business_date, coalesce(documents.occurred_at, timestamptz '0001-01-01'), taken.document_id)
         < (originals.business_date, coalesce(originals.occurred_at, timestamptz '0001-01-01'), taken.original_document_id)
             as comes_first,
         originals.occurred_at as original_occurred_at,
-        taken.original_document_id
+        taken.original_document_id,
+        taken.original_line_no,
+        taken.before_milli,
+        taken.after_milli,
+        taken.original_milli,
+        taken.unit_h
     from loyalty._linked_returns as taken
     inner join documents
         on taken.document_id = documents.document_id
+        and documents.is_sale
     inner join documents as originals
         on taken.original_document_id = originals.document_id
-    where taken.points_h <> 0
+        and originals.is_sale
+    where
+        taken.points_h <> 0
+        or taken.reward_point_id in (select reward_point_id from programme.reward_points where maximum_h is not null)
 ),
 
 redeemed as (
     select
-        'redeem:' || documents.document_id || ':' || redemptions.tender_no || ':' || redemptions.rule_id as event_id,
+        'redeem:' || documents.document_id || ':' || redemptions.tender_no || ':'
+        || coalesce(redemptions.rule_id, 'released') as event_id,
         redemptions.card_id,
         redemptions.program_id,
         redemptions.reward_point_id,
@@ -100,6 +124,7 @@ redeemed as (
         cast(null as varchar) as related_event_id,
         documents.version,
         documents.posted_date,
+        documents.changed,
         1 as rank,
         documents.occurred_at as order_at,
         documents.document_id as order_document
@@ -129,6 +154,7 @@ adjusted as (
         cast(null as varchar) as related_event_id,
         calendar.version,
         adjustments.posted_date,
+        adjustments.seq > $since or adjustments.business_date > $since_date as changed,
         4 as rank,
         cast(null as timestamptz) as order_at,
         adjustments.adjustment_id as order_document
@@ -138,13 +164,7 @@ adjusted as (
     inner join programme.point_dates as dates
         on adjustments.business_date = dates.business_date
         and adjustments.reward_point_id = dates.reward_point_id
-    where
-        adjustments.points <> 0
-        and (
-            adjustments.seq > $since
-            or adjustments.business_date > $since_date
-            or adjustments.card_id in (select card_id from loyalty._scope_cards where again)
-        )
+    where adjustments.points <> 0
 ),
 
 all_events as (
@@ -167,38 +187,62 @@ all_events as (
         related_event_id,
         version,
         posted_date,
+        changed,
         case when comes_first then 7 else 2 end as rank,
         case when comes_first then original_occurred_at else occurred_at end as order_at,
-        case when comes_first then original_document_id else document_id end as order_document
+        case when comes_first then original_document_id else document_id end as order_document,
+        'line:' || original_document_id || ':' || original_line_no as line_id,
+        before_milli,
+        after_milli,
+        original_milli,
+        unit_h
     from taken_back
     union all by name
     select * from redeemed
     union all by name
     select * from adjusted
+),
+
+owned as (
+    select
+        all_events.* exclude (card_id),
+        coalesce(replaced.owner_card_id, all_events.card_id) as card_id
+    from all_events
+    left join loyalty._replaced as replaced
+        on all_events.card_id = replaced.card_id
+        and all_events.business_date between replaced.owned_from and replaced.owned_to
 )
 
 select
     accounts.account_id,
     accounts.again,
-    all_events.event_id,
-    all_events.card_id,
-    all_events.program_id,
-    all_events.reward_point_id,
-    all_events.event_type,
-    all_events.business_date,
-    all_events.occurred_at,
-    all_events.points_h,
-    all_events.usable_from,
-    all_events.expires_on,
-    all_events.document_id,
-    all_events.line_no,
-    all_events.rule_id,
-    all_events.related_event_id,
-    all_events.version,
-    all_events.posted_date,
-    all_events.rank,
-    all_events.order_at,
-    all_events.order_document
-from all_events
+    owned.event_id,
+    owned.card_id,
+    owned.program_id,
+    owned.reward_point_id,
+    owned.event_type,
+    owned.business_date,
+    owned.occurred_at,
+    owned.points_h,
+    owned.usable_from,
+    owned.expires_on,
+    owned.document_id,
+    owned.line_no,
+    owned.rule_id,
+    owned.related_event_id,
+    owned.version,
+    owned.posted_date,
+    owned.rank,
+    owned.order_at,
+    owned.order_document,
+    owned.line_id,
+    owned.before_milli,
+    owned.after_milli,
+    owned.original_milli,
+    owned.unit_h
+from owned
 inner join loyalty._scope_cards as accounts
-    on all_events.card_id = accounts.card_id
+    on owned.card_id = accounts.card_id
+where
+    accounts.again
+    or owned.changed

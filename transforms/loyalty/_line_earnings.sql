@@ -19,6 +19,7 @@ documents as (
     from loyalty._documents as documents
     inner join returned
         on documents.document_id = returned.document_id
+    where documents.activity_type is null
 )
 
 select

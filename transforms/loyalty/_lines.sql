@@ -16,3 +16,4 @@ select
 from sales.lines as lines
 inner join loyalty._documents as documents
     on lines.transaction_id = documents.document_id
+    and documents.activity_type is null

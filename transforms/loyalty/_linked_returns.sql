@@ -65,5 +65,9 @@ select
         (2 * earned_h * after_milli + original_milli * unit_h) // (2 * original_milli * unit_h) * unit_h
         - (2 * earned_h * before_milli + original_milli * unit_h) // (2 * original_milli * unit_h) * unit_h
         as bigint
-    ) as points_h
+    ) as points_h,
+    cast(before_milli as bigint) as before_milli,
+    cast(after_milli as bigint) as after_milli,
+    cast(original_milli as bigint) as original_milli,
+    unit_h
 from taken

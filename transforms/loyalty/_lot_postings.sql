@@ -12,6 +12,14 @@ now as (
         folded.usable_from,
         folded.expires_on,
         folded.event_id,
+        folded.entry_id,
+        folded.order_at,
+        folded.order_document,
+        folded.rank,
+        folded.document_id,
+        folded.line_no,
+        folded.rule_id,
+        folded.opened_on,
         cast(folded.points_h * 0.01 as decimal(18, 2)) as points,
         folded.posted_date
     from loyalty._folded_lots as folded
@@ -30,6 +38,13 @@ published as (
         postings.usable_from,
         postings.expires_on,
         min(postings.event_id) as event_id,
+        min(postings.entry_id) as entry_id,
+        min(postings.order_at) as order_at,
+        min(postings.order_document) as order_document,
+        min(postings.rank) as rank,
+        min(postings.document_id) as document_id,
+        min(postings.line_no) as line_no,
+        min(postings.rule_id) as rule_id,
         sum(postings.points) as points
     from loyalty.lot_postings as postings
     inner join loyalty._scope_cards as cards
@@ -48,8 +63,15 @@ matched as (
         coalesce(now.usable_from, published.usable_from) as usable_from,
         coalesce(now.expires_on, published.expires_on) as expires_on,
         coalesce(now.event_id, published.event_id) as event_id,
+        coalesce(now.entry_id, published.entry_id) as entry_id,
+        case when now.lot_id is null then published.order_at else now.order_at end as order_at,
+        case when now.lot_id is null then published.order_document else now.order_document end as order_document,
+        case when now.lot_id is null then published.rank else now.rank end as rank,
+        case when now.lot_id is null then published.document_id else now.document_id end as document_id,
+        case when now.lot_id is null then published.line_no else now.line_no end as line_no,
+        case when now.lot_id is null then published.rule_id else now.rule_id end as rule_id,
         coalesce(now.points, 0) - coalesce(published.points, 0) as points,
-        case when published.lot_id is null then greatest(now.posted_date, now.earned_on) end as natural_date
+        case when published.lot_id is null then greatest(now.posted_date, now.opened_on) end as natural_date
     from now
     full outer join published
         on now.lot_id = published.lot_id
@@ -69,8 +91,14 @@ select
     program_id,
     reward_point_id,
     points,
-    lot_id as entry_id,
+    entry_id,
     event_id,
+    order_at,
+    order_document,
+    rank,
+    document_id,
+    line_no,
+    rule_id,
     case when natural_date > $published_date then natural_date else $business_date end as posted_date
 from matched
 where points <> 0

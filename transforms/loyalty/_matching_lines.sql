@@ -2,7 +2,7 @@
 -- grain: application_no, direction, line_no; direction 1 sells, -1 takes back
 -- why: sale lines earn; return lines are worked out anew, as negative, when nothing says which sale they bring back or
 -- the programme does not post per sales line. A transaction count is never taken back. A product nobody described
--- matches only rules that name none.
+-- matches only rules that name none. Another activity is one piece, on no line.
 with
 
 applications as (
@@ -14,6 +14,14 @@ applications as (
         earns_nothing
     from loyalty._applicable_rules
     where rate is not null
+),
+
+activities as (
+    select applications.application_no
+    from applications
+    inner join loyalty._documents as documents
+        on applications.document_no = documents.document_no
+    where documents.activity_type is not null
 ),
 
 rules as (
@@ -79,3 +87,13 @@ where
     and (rules.category_id is null or categories.category_id is not null)
     and (rules.product_id is null or rules.product_id = lines.product_id and lines.described)
     and (rules.variant_id is null or rules.variant_id = lines.variant_id and lines.described)
+
+union all
+
+select
+    application_no,
+    1 as direction,
+    0 as line_no,
+    0 as net_milli,
+    1000 as activity_milli
+from activities

@@ -1,7 +1,8 @@
 -- Stays in tiers of the accounts worked out tonight, adjacent and overlapping ones of a tier made one.
 -- grain: card_id, program_id, tier_id, valid_from
--- why: qualifying on a day gives a stay from the day after to the end of the tier's validity; minimum 0 is everyone, for as
--- long as a version in force says so (spec 2-loyalty section 6).
+-- why: qualifying on a day gives a stay from the day after to the end of the tier's validity, to every card of the party and
+-- to those that join it later; minimum 0 is everyone, for as long as a version in force says so. A replaced card's stays end
+-- the day before and go on, on the new one (spec 2-loyalty sections 2 and 6).
 with
 
 cards as (
@@ -18,64 +19,42 @@ cards as (
         cards.program_id
 ),
 
-days as (
+terms as (
     select
-        issued.card_id,
-        issued.program_id,
-        issued.reward_point_id,
-        issued.business_date,
-        issued.points_h,
-        issued.raises
-    from loyalty._issued_days as issued
-    inner join cards
-        on issued.card_id = cards.card_id
-        and issued.program_id = cards.program_id
-),
-
-windows as (
-    select
-        days.card_id,
-        days.program_id,
-        days.business_date,
-        days.raises,
-        rules.tier_id,
-        rules.level,
-        rules.valid_until,
-        rules.minimum_h,
-        sum(days.points_h) over (
-            partition by days.card_id, days.program_id, rules.tier_id, rules.rule_no, days.reward_point_id
-            order by days.business_date - date '0001-01-01'
-            range between (days.business_date - rules.window_start) preceding
-            and (days.business_date - rules.window_end) preceding
-        ) as issued_h
-    from days
-    inner join programme.tier_rules as rules
-        on days.program_id = rules.program_id
-        and days.reward_point_id = rules.reward_point_id
-        and days.business_date = rules.business_date
-    where rules.minimum_h > 0
+        card_id,
+        program_id,
+        bearer_id,
+        min(member_from) as term_from,
+        max(member_to) as term_to,
+        count(*) over (partition by bearer_id, program_id) > 1 as in_turn
+    from loyalty._memberships
+    group by
+        card_id,
+        program_id,
+        bearer_id
 ),
 
 qualified as (
     select
-        card_id,
-        program_id,
-        tier_id,
-        level,
-        business_date + 1 as valid_from,
-        coalesce(valid_until, date '9999-12-31') as valid_to,
-        business_date as qualified_on,
-        'qualified' as reason
-    from windows
-    where
-        raises
-        and coalesce(issued_h, 0) >= minimum_h
-        and coalesce(valid_until, date '9999-12-31') > business_date
+        members.bearer_id,
+        members.program_id,
+        reached.tier_id,
+        reached.level,
+        greatest(reached.business_date + 1, members.member_from) as valid_from,
+        reached.valid_until as valid_to,
+        reached.business_date as qualified_on,
+        reached.reason
+    from loyalty._qualified as reached
+    inner join loyalty._memberships as members
+        on reached.party = members.party
+        and reached.program_id = members.program_id
+        and reached.business_date <= members.member_to
+        and reached.valid_until >= members.member_from
 ),
 
 everyone as (
     select
-        cards.card_id,
+        terms.bearer_id,
         cards.program_id,
         tiers.tier_id,
         tiers.level,
@@ -84,6 +63,9 @@ everyone as (
         greatest(cards.enrolled_from, coalesce(versions.in_force_from, date '0001-01-01')) as qualified_on,
         'everyone' as reason
     from cards
+    inner join terms
+        on cards.card_id = terms.card_id
+        and cards.program_id = terms.program_id
     inner join programme.tiers as tiers
         on cards.program_id = tiers.program_id
         and tiers.everyone
@@ -94,8 +76,8 @@ everyone as (
 
 manual as (
     select
-        cards.card_id,
-        cards.program_id,
+        terms.bearer_id,
+        terms.program_id,
         overrides.tier_id,
         tiers.level,
         overrides.valid_from,
@@ -103,9 +85,9 @@ manual as (
         overrides.valid_from as qualified_on,
         'manual' as reason
     from loyalty._overrides as overrides
-    inner join cards
-        on overrides.card_id = cards.card_id
-        and overrides.program_id = cards.program_id
+    inner join terms
+        on overrides.card_id = terms.card_id
+        and overrides.program_id = terms.program_id
     inner join programme.calendar as calendar
         on calendar.business_date = $business_date
     inner join programme.tiers as tiers
@@ -124,7 +106,7 @@ stays as (
 
 islands as (
     select
-        card_id,
+        bearer_id,
         program_id,
         tier_id,
         level,
@@ -134,7 +116,7 @@ islands as (
         reason,
         case
             when valid_from <= max(valid_to) over (
-                partition by card_id, program_id, tier_id
+                partition by bearer_id, program_id, tier_id
                 order by valid_from, valid_to, qualified_on, reason
                 rows between unbounded preceding and 1 preceding
             ) + 1
@@ -143,7 +125,7 @@ islands as (
         end as begins
     from (
         select
-            card_id,
+            bearer_id,
             program_id,
             tier_id,
             level,
@@ -157,7 +139,7 @@ islands as (
 
 numbered as (
     select
-        card_id,
+        bearer_id,
         program_id,
         tier_id,
         level,
@@ -166,25 +148,55 @@ numbered as (
         qualified_on,
         reason,
         sum(begins) over (
-            partition by card_id, program_id, tier_id
+            partition by bearer_id, program_id, tier_id
             order by valid_from, valid_to, qualified_on, reason
             rows between unbounded preceding and current row
         ) as island
     from islands
+),
+
+joined as (
+    select
+        bearer_id,
+        program_id,
+        tier_id,
+        min(level) as level,
+        min(valid_from) as valid_from,
+        max(valid_to) as valid_to,
+        min_by(qualified_on, (valid_from, valid_to, qualified_on, reason)) as qualified_on,
+        min_by(reason, (valid_from, valid_to, qualified_on, reason)) as reason
+    from numbered
+    group by
+        bearer_id,
+        program_id,
+        tier_id,
+        island
+),
+
+given as (
+    select
+        terms.card_id,
+        joined.program_id,
+        joined.tier_id,
+        joined.level,
+        case when terms.in_turn then greatest(joined.valid_from, terms.term_from) else joined.valid_from end as valid_from,
+        case when terms.in_turn then least(joined.valid_to, terms.term_to) else joined.valid_to end as valid_to,
+        joined.qualified_on,
+        joined.reason
+    from joined
+    inner join terms
+        on joined.bearer_id = terms.bearer_id
+        and joined.program_id = terms.program_id
 )
 
 select
     card_id,
     program_id,
     tier_id,
-    min(level) as level,
-    min(valid_from) as valid_from,
-    case when max(valid_to) < date '9999-12-30' then max(valid_to) end as valid_to,
-    min_by(qualified_on, (valid_from, valid_to, qualified_on, reason)) as qualified_on,
-    min_by(reason, (valid_from, valid_to, qualified_on, reason)) as reason
-from numbered
-group by
-    card_id,
-    program_id,
-    tier_id,
-    island
+    level,
+    valid_from,
+    case when valid_to < date '9999-12-30' then valid_to end as valid_to,
+    qualified_on,
+    reason
+from given
+where valid_from <= valid_to

@@ -20,6 +20,12 @@ opened as (
         postings.usable_from,
         postings.expires_on,
         min(postings.event_id) as event_id,
+        min(postings.order_at) as order_at,
+        min(postings.order_document) as order_document,
+        min(postings.rank) as rank,
+        min(postings.document_id) as document_id,
+        min(postings.line_no) as line_no,
+        min(postings.rule_id) as rule_id,
         sum(postings.points) as points
     from loyalty.lot_postings as postings
     inner join cards
@@ -55,6 +61,12 @@ select
     opened.usable_from,
     opened.expires_on,
     opened.event_id,
+    opened.order_at,
+    opened.order_document,
+    opened.rank,
+    opened.document_id,
+    opened.line_no,
+    opened.rule_id,
     cast((opened.points - coalesce(taken.points, 0)) * 100 as bigint) as remaining_h
 from opened
 inner join cards

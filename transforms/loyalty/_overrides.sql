@@ -5,7 +5,8 @@ select
     program_id,
     tier_id,
     valid_from,
-    valid_to
+    valid_to,
+    seq > $since or valid_from > $since_date as is_new
 from landed.card_tier_overrides
 where
     drop_date <= $business_date

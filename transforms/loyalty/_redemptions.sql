@@ -1,23 +1,30 @@
 -- Each loyalty tender that takes points: the rule it agrees with, or the first reason to refuse it.
 -- grain: document_no, tender_no
+-- why: a reason that somebody released does not count; what then agrees with no rule is taken from the card's first program.
 with
 
 tenders as (
     select
-        document_no,
-        tender_no,
-        card_id,
-        reward_point_id,
-        points
-    from loyalty._tenders
-    where amount > 0
+        tenders.document_no,
+        tenders.tender_no,
+        tenders.card_id,
+        tenders.reward_point_id,
+        tenders.points,
+        documents.document_id,
+        documents.version
+    from loyalty._tenders as tenders
+    inner join loyalty._documents as documents
+        on tenders.document_no = documents.document_no
+    where tenders.amount > 0
 ),
 
 cards as (
     select
         document_no,
         card_id,
-        min(card_type) as card_type
+        min(card_type) as card_type,
+        min(refusal) as refusal,
+        coalesce(min(program_id) filter (where enrolled), min(program_id)) as program_id
     from loyalty._enrolments
     group by
         document_no,
@@ -37,49 +44,160 @@ chosen as (
     ) = 1
 ),
 
-judged as (
+looked_at as (
     select
         tenders.document_no,
         tenders.tender_no,
+        tenders.document_id,
         tenders.card_id,
         tenders.reward_point_id,
         tenders.points,
-        chosen.program_id,
+        coalesce(chosen.program_id, cards.program_id) as program_id,
         chosen.rule_id,
-        case
-            when cards.card_id is null then 'unknown_card'
-            when cards.card_type = 'blocked' then 'blocked_card'
-            when cards.card_type = 'no_tender' then 'no_tender_card'
-            when reward_points.reward_point_id is null then 'unknown_reward_point'
-            when not reward_points.redeemable then 'not_redeemable'
-            when chosen.rule_id is null then 'no_rule'
-        end as reason
+        cards.card_id is null as unknown_card,
+        cards.refusal,
+        cards.card_type = 'no_tender' as no_tender_card,
+        reward_points.reward_point_id is null as unknown_reward_point,
+        not coalesce(reward_points.redeemable, true) as not_redeemable
     from tenders
-    inner join loyalty._documents as documents
-        on tenders.document_no = documents.document_no
     left join cards
         on tenders.document_no = cards.document_no
         and tenders.card_id = cards.card_id
     left join programme.reward_points as reward_points
-        on documents.version = reward_points.version
+        on tenders.version = reward_points.version
         and tenders.reward_point_id = reward_points.reward_point_id
     left join chosen
         on tenders.document_no = chosen.document_no
         and tenders.tender_no = chosen.tender_no
+),
+
+reasons as (
+    select
+        document_no,
+        tender_no,
+        document_id,
+        card_id,
+        1 as place,
+        'unknown_card' as reason
+    from looked_at
+    where unknown_card
+
+    union all
+
+    select
+        document_no,
+        tender_no,
+        document_id,
+        card_id,
+        case refusal when 'blocked_card' then 2 when 'customer_pending' then 4 else 5 end as place,
+        refusal as reason
+    from looked_at
+    where refusal is not null
+
+    union all
+
+    select
+        document_no,
+        tender_no,
+        document_id,
+        card_id,
+        3 as place,
+        'no_tender_card' as reason
+    from looked_at
+    where no_tender_card
+
+    union all
+
+    select
+        document_no,
+        tender_no,
+        document_id,
+        card_id,
+        6 as place,
+        'unknown_reward_point' as reason
+    from looked_at
+    where unknown_reward_point
+
+    union all
+
+    select
+        document_no,
+        tender_no,
+        document_id,
+        card_id,
+        7 as place,
+        'not_redeemable' as reason
+    from looked_at
+    where not_redeemable
+
+    union all
+
+    select
+        document_no,
+        tender_no,
+        document_id,
+        card_id,
+        8 as place,
+        'no_rule' as reason
+    from looked_at
+    where
+        rule_id is null
+        and not not_redeemable
+),
+
+first_reasons as (
+    select
+        reasons.document_no,
+        reasons.tender_no,
+        min_by(reasons.reason, reasons.place) as reason
+    from reasons
+    left join loyalty._releases as releases
+        on reasons.document_id = releases.document_id
+        and reasons.card_id = releases.card_id
+        and reasons.reason = releases.reason
+    where
+        releases.reason is null
+        or reasons.reason in ('unknown_card', 'unknown_reward_point')
+    group by
+        reasons.document_no,
+        reasons.tender_no
+),
+
+judged as (
+    select
+        looked_at.document_no,
+        looked_at.tender_no,
+        looked_at.document_id,
+        looked_at.card_id,
+        looked_at.reward_point_id,
+        looked_at.points,
+        looked_at.program_id,
+        looked_at.rule_id,
+        first_reasons.reason,
+        row_number() over (
+            partition by looked_at.document_no, first_reasons.reason is null
+            order by looked_at.tender_no
+        ) as place
+    from looked_at
+    left join first_reasons
+        on looked_at.document_no = first_reasons.document_no
+        and looked_at.tender_no = first_reasons.tender_no
 )
 
 select
-    document_no,
-    tender_no,
-    card_id,
-    reward_point_id,
-    points,
-    program_id,
-    rule_id,
-    coalesce(
-        reason,
-        case
-            when row_number() over (partition by document_no, reason is null order by tender_no) > 1 then 'second_tender'
-        end
-    ) as reason
+    judged.document_no,
+    judged.tender_no,
+    judged.card_id,
+    judged.reward_point_id,
+    judged.points,
+    judged.program_id,
+    judged.rule_id,
+    case
+        when judged.reason is not null then judged.reason
+        when judged.place > 1 and releases.reason is null then 'second_tender'
+    end as reason
 from judged
+left join loyalty._releases as releases
+    on judged.document_id = releases.document_id
+    and judged.card_id = releases.card_id
+    and releases.reason = 'second_tender'

@@ -5,7 +5,6 @@ with
 rules as (
     select *
     from programme.earning_rules
-    where activity <> 'other_activity'
 )
 
 select
@@ -15,6 +14,8 @@ select
     rules.program_id,
     rules.rule_id,
     rules.activity,
+    rules.activity_type,
+    rules.ignore_vesting,
     rules.per_milli,
     rules.points_h,
     rules.reward_point_id,

@@ -3,6 +3,7 @@
 select
     accounts.card_id,
     accounts.account_id,
+    accounts.circle_id,
     touched.again
 from loyalty._accounts as accounts
 inner join loyalty._touched_accounts as touched

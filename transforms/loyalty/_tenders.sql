@@ -11,4 +11,5 @@ select
 from sales.tenders as tenders
 inner join loyalty._documents as documents
     on tenders.transaction_id = documents.document_id
+    and documents.activity_type is null
 where tenders.type = 'loyalty'

@@ -33,12 +33,53 @@ links as (
     from loyalty._return_links
 ),
 
+records as (
+    select
+        adjustment_id as document_id,
+        card_id,
+        cast(null as varchar) as other_card_id,
+        business_date <= $since_date or came_before as again,
+        came_before
+    from loyalty._adjustments
+    where
+        seq > $since
+        or business_date > $since_date
+
+    union all
+
+    select
+        transfer_id as document_id,
+        from_card_id as card_id,
+        to_card_id as other_card_id,
+        business_date <= $since_date or came_before as again,
+        came_before
+    from loyalty._transfers
+    where is_new
+
+    union all
+
+    select
+        activities.activity_id as document_id,
+        activities.card_id,
+        cast(null as varchar) as other_card_id,
+        activities.business_date <= $since_date or activities.came_before as again,
+        activities.came_before
+    from loyalty._activities as activities
+    left join loyalty._changed_channels as channels
+        on activities.channel_id = channels.channel_id
+    where
+        activities.is_new
+        or channels.channel_id is not null
+),
+
 posted as (
     select distinct
         transaction_id as document_id,
         card_id
     from loyalty.events
-    where transaction_id in (select document_id from changed)
+    where
+        transaction_id in (select document_id from changed)
+        or transaction_id in (select document_id from records where came_before)
 ),
 
 paid as (
@@ -107,12 +148,25 @@ named as (
     union all
 
     select
+        paid.card_id,
+        true as again
+    from touched_links
+    inner join paid
+        on touched_links.original_document_id = paid.document_id
+
+    union all
+
+    select
         card_id,
-        business_date <= $since_date or came_before as again
-    from loyalty._adjustments
-    where
-        seq > $since
-        or business_date > $since_date
+        again
+    from records
+
+    union all
+
+    select
+        other_card_id as card_id,
+        again
+    from records
 
     union all
 
@@ -121,6 +175,70 @@ named as (
         true as again
     from loyalty._card_changes
     where $since > 0
+
+    union all
+
+    select
+        card_id,
+        true as again
+    from loyalty._replaced
+    where replaced_on > $since_date
+
+    union all
+
+    select
+        cards.card_id,
+        true as again
+    from loyalty._cards as cards
+    inner join loyalty._changed_customers as customers
+        on cards.customer_id = customers.customer_id
+    where $since > 0
+
+    union all
+
+    select
+        overrides.card_id,
+        overrides.valid_from <= $since_date as again
+    from loyalty._overrides as overrides
+    where overrides.is_new
+
+    union all
+
+    select
+        releases.card_id,
+        true as again
+    from loyalty._releases as releases
+    where releases.seq > $since
+
+    union all
+
+    select
+        coalesce(reevaluations.card_id, accounts.card_id) as card_id,
+        reevaluations.business_date < $since_date as again
+    from loyalty._reevaluations as reevaluations
+    inner join accounts
+        on reevaluations.card_id is null
+        or reevaluations.card_id = accounts.card_id
+    where
+        reevaluations.seq > $since
+        or reevaluations.business_date > $since_date
+
+    union all
+
+    select
+        accounts.card_id,
+        versions.effective_from <= $since_date as again
+    from accounts
+    cross join loyalty._new_versions as versions
+    where $since > 0
+
+    union all
+
+    select
+        card_id,
+        true as again
+    from accounts
+    where exists (select 1 from loyalty._replaced_drops)
 
     union all
 

@@ -12,3 +12,8 @@ union
 
 select adjustment_id as document_id
 from loyalty._adjustments
+
+union
+
+select transfer_id as document_id
+from loyalty._transfers

@@ -1,0 +1,41 @@
+-- Categories that tonight's drops put elsewhere than was known, and the business dates that see it.
+-- grain: category_id, valid_from
+with
+
+landed_rows as (
+    select
+        category_id,
+        parent_id as content,
+        drop_date,
+        drop_id,
+        seq
+    from landed.categories
+    where drop_date <= $business_date
+),
+
+compared as (
+    select
+        category_id,
+        content,
+        drop_date,
+        drop_id,
+        seq,
+        lag(content) over following as content_before,
+        lag(drop_date) over following as drop_before,
+        lead(content) over following as content_after,
+        lead(drop_date) over following as drop_after
+    from landed_rows
+    window following as (partition by category_id order by drop_date, drop_id)
+)
+
+select
+    category_id,
+    case when drop_before is null then date '0001-01-01' else drop_date end as valid_from,
+    coalesce(drop_after - 1, date '9999-12-31') as valid_to
+from compared
+where
+    (seq > $since or drop_date > $since_date)
+    and case
+        when drop_before is not null then content is distinct from content_before
+        else drop_after is null or content is distinct from content_after
+    end
