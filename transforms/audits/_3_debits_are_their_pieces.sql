@@ -1,10 +1,12 @@
--- 3. A debit takes no more from lots than it is; an expiry takes exactly its own; what a credit opened is no more than it.
+-- 3. A debit takes no more from lots than it is; an expiry takes exactly its own; what a credit opened, and a refund put
+-- back, is no more than it. A replaced card's entries are net of its deficit, so they are held against deficits in 1.
 with
 
 entries as (
     select
         coalesce(corrected_entry_id, entry_id) as entry_id,
         max(coalesce(corrected_type, entry_type)) as entry_type,
+        bool_or(starts_with(coalesce(event_id, ''), 'replace:')) as replaced,
         sum(points) as points
     from loyalty.entries
     group by coalesce(corrected_entry_id, entry_id)
@@ -41,7 +43,13 @@ full outer join opened
 where
     entries.entry_id is null
     and (pieces.taken is not null or opened.opened is not null)
-    or pieces.taken > -entries.points
+    or not entries.replaced
+    and entries.points < 0
+    and pieces.taken > -entries.points
+    or entries.points >= 0
+    and not entries.replaced
+    and (pieces.taken > 0 or coalesce(opened.opened, 0) - coalesce(pieces.taken, 0) > entries.points)
     or entries.entry_type = 'expire'
     and coalesce(pieces.taken, 0) <> -entries.points
     or opened.opened > entries.points
+    and not entries.replaced

@@ -1,4 +1,4 @@
--- 4. Every event's document is a counted transaction or a landed adjustment.
+-- 4. Every event's document is a counted transaction, or a landed adjustment, transfer, activity or replaced card.
 with
 
 events as (
@@ -11,6 +11,31 @@ events as (
         transaction_id,
         event_type
     having sum(points) <> 0
+),
+
+documents as (
+    select transaction_id
+    from sales.transactions
+
+    union
+
+    select adjustment_id as transaction_id
+    from landed.loyalty_adjustments
+
+    union
+
+    select transfer_id as transaction_id
+    from landed.loyalty_transfers
+
+    union
+
+    select activity_id as transaction_id
+    from landed.other_activities
+
+    union
+
+    select replaces_card_id as transaction_id
+    from landed.loyalty_cards
 )
 
 select
@@ -18,10 +43,6 @@ select
     events.event_type,
     events.points
 from events
-left join sales.transactions as transactions
-    on events.transaction_id = transactions.transaction_id
-left join landed.loyalty_adjustments as adjustments
-    on events.transaction_id = adjustments.adjustment_id
-where
-    transactions.transaction_id is null
-    and adjustments.adjustment_id is null
+left join documents
+    on events.transaction_id = documents.transaction_id
+where documents.transaction_id is null

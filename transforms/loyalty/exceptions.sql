@@ -13,7 +13,9 @@ untouched as (
 exceptions as (
     select * from untouched
     union all by name
-    select * from loyalty._exceptions
+    select *
+    from loyalty._exceptions
+    where business_date in (select business_date from loyalty._affected_exception_days)
 )
 
 select
