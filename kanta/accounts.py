@@ -5,7 +5,7 @@ Both are facts about a handful of links, not about the cards at large. Rules: sp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -87,6 +87,6 @@ def owners(claims: Iterable[Replacement]) -> list[tuple[str, str, date, date, da
     return rows
 
 
-def _texts(names: list[str], rows: list[tuple[str, ...]]) -> pa.Table:
+def _texts(names: list[str], rows: Sequence[tuple[str, ...]]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     return pa.table([pa.array(column, pa.string()) for column in columns], names=names)

@@ -104,6 +104,16 @@ def _parser() -> argparse.ArgumentParser:
     check = command("check", _programme_check, "validate a programme; print every problem at once", programme)
     check.add_argument("dir", nargs="?", type=Path, help="its directory (default: the home's)")
 
+    diff = command(
+        "diff", _programme_diff, "how many points a changed programme would move; nothing is written", programme
+    )
+    diff.add_argument("dir", nargs="?", type=Path, help="its directory (default: the home's)")
+
+    tiers = group("tiers", "tiers of loyalty cards")
+    again = command("reevaluate", _tiers_reevaluate, "evaluate tiers as if points had changed on a date", tiers)
+    again.add_argument("--date", type=_date, required=True, help="the business date whose rules judge")
+    again.add_argument("--card", metavar="ID", help="only this card (default: everyone)")
+
     quarantine = group("quarantine", "rows and files that were refused")
     listed = command("list", _quarantine_list, "what was set aside and why", quarantine)
     listed.add_argument("--status", choices=("open", "released", "all"), default="open")
@@ -233,14 +243,37 @@ def _programme_check(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _programme_diff(options: argparse.Namespace) -> int:
+    from kanta import programme_diff
+
+    moved = programme_diff.diff(Home.default(), options.dir)
+    if options.json:
+        print(json.dumps(moved, default=str))
+    elif not options.quiet:
+        print(programme_diff.text(moved))
+    return DONE
+
+
+def _tiers_reevaluate(options: argparse.Namespace) -> int:
+    from kanta import decisions
+
+    done = decisions.reevaluate(Home.default(), options.date, options.card)
+    if options.json:
+        print(json.dumps(done))
+    elif not options.quiet:
+        print(f"{done['accounts']:,} accounts looked at, {done['accounts_again']:,} worked out again, published.")
+    return DONE
+
+
 def _quarantine_list(options: argparse.Namespace) -> int:
     from kanta import quarantine
 
     rows = quarantine.listed(Home.default(), None if options.status == "all" else options.status)
+    effects = quarantine.effects(Home.default())
     if options.json:
-        print(json.dumps(rows, default=str))
+        print(json.dumps(rows + effects, default=str))
     else:
-        print(quarantine.table(rows))
+        print(quarantine.table(rows + effects))
     return DONE
 
 

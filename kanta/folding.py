@@ -32,9 +32,11 @@ _TABLES = {
     "pieces": "loyalty._folded_pieces",
     "uncovered": "loyalty._uncovered",
 }
+#: The place of a lot's origin in the total order.
+_PLACE = ("order_at", "order_document", "rank", "document_id", "line_no", "rule_id")
 _NAMES = [
-    "event_id", "lot_id", "event_type", "document_id", "line_no", "rule_id", "posted_date", "order_at", "order_document",
-    "rank",
+    "event_id", "lot_id", "event_type", "document_id", "line_no", "rule_id", "posted_date", "order_at",
+    "order_document", "rank",
 ]  # fmt: skip
 
 
@@ -106,9 +108,7 @@ def _events(steps: pa.Table, offset: int) -> ledger.Events:
         expires_on=_days(steps["expires_on"], ledger.NEVER),
         ceiling=_ints(steps["ceiling"]),
         source=_from_zero(source, source >= 0),
-        partner=np.where(
-            of_pools, partner - offset, np.where(of_tenders, _from_zero(partner, of_tenders), partner)
-        ),
+        partner=np.where(of_pools, partner - offset, np.where(of_tenders, _from_zero(partner, of_tenders), partner)),
     )
 
 
@@ -174,7 +174,7 @@ def _lots(folded: ledger.Folded, events: ledger.Events, names: pa.Table, offset:
             "expires_on": _dates(lots[:, ledger.L_EXPIRES]),
             "posted_date": maker["posted_date"],
             "opened_on": _dates(events.day[lots[:, ledger.L_MAKER]]),
-            **{name: origin[name] for name in ("order_at", "order_document", "rank", "document_id", "line_no", "rule_id")},
+            **{name: origin[name] for name in _PLACE},
         }
     )
 
@@ -187,7 +187,7 @@ def _entries(
     cards: pa.ChunkedArray,
     offset: int,
 ) -> pa.Table:
-    """Every entry with its name: its event's, with the card where that is not the event's own; expire: and write_off:."""
+    """Every entry with its name: its event's, with the card where that is another; ``expire:`` and ``write_off:``."""
     event, pool, kind = (folded.entries[:, column] for column in (ledger.E_EVENT, ledger.E_POOL, ledger.E_KIND))
     day, lot = folded.entries[:, ledger.E_DAY], folded.entries[:, ledger.E_LOT]
     of_entry = names.take(pa.array(event))

@@ -2,7 +2,8 @@
 
 Pure functions over integer arrays: no I/O, no clock, no floats. Rules: spec 2-loyalty sections 3 (cap), 4 and 5.
 
-* A credit covers the deficit of its pool first; what is left opens a lot. A capped one is cut to what the pool may hold.
+* A credit covers the deficit of its pool first; what is left opens a lot. A capped one is cut to what the
+  pool may hold.
 * A debit takes from lots, soonest expiry first, never-expiring last, then oldest; what it cannot take is a
   deficit of its pool, or is written off at once.
 * A refund gives back what a redeem took, latest piece first: to a deficit, else to the piece's lot, else in a new lot.
@@ -49,8 +50,8 @@ class Events:
     """Events sorted by account and the total order of section 1; all arrays have one length.
 
     ``kind``, ``flags``: the constants above · ``pool``: 0 … pools-1 · ``day``: business date · ``points``: > 0, in
-    hundredths (of a transfer 0: all) · ``usable_from``, ``expires_on``: of credits, carried lots, refunds and restarting
-    transfers (NEVER: does not expire) · ``ceiling``: what the pool may hold after this credit, 0: no limit.
+    hundredths (of a transfer 0: all) · ``usable_from``, ``expires_on``: of credits, carried lots, refunds and
+    restarting transfers (NEVER: does not expire) · ``ceiling``: what the pool may hold after this credit, 0: no limit.
 
     ``source``, -1 for none, numbers what belongs together: the sale line a capped credit counts for and that
     a take-back undoes; the redeem and the refunds of it; the steps of one transfer, one for each program.
@@ -139,7 +140,8 @@ def fold(events: Events, pools: Pools, portions: Portions, through: int) -> Fold
     lots = int(np.count_nonzero((events.kind == CREDIT) | (events.kind == CARRIED_LOT))) + 64
     while True:
         state = _new_state(events, pools, lots)
-        _fold(state, *vars(events).values(), *vars(pools).values(), *vars(portions).values(), through)
+        columns = [*vars(events).values(), *vars(pools).values(), *vars(portions).values()]
+        _fold(*[state, *columns, through])
         if not state.count[OVERFLOW]:
             break
         lots *= 2  # transfers, refunds and replacements open more lots than there are credits
@@ -468,7 +470,8 @@ def _give_back(s, event, pool, lot, points, today, usable, expires):  # type: ig
         usable, expires = s.lots[lot, L_USABLE], s.lots[lot, L_EXPIRES]  # its card was replaced: the same dates there
     last = s.count[LOTS] - 1
     row = s.lots[last]
-    if last >= 0 and row[L_MAKER] == event and row[L_POOL] == p and row[L_USABLE] == usable and row[L_EXPIRES] == expires:
+    same = last >= 0 and row[L_MAKER] == event and row[L_POOL] == p
+    if same and row[L_USABLE] == usable and row[L_EXPIRES] == expires:
         row[L_POINTS] += left
         row[L_REMAINING] += left
         return

@@ -81,17 +81,21 @@ class Night:
             "seq": self.seq,
         }
 
-    @cached_property
-    def versions(self) -> list[programme.Version]:
-        """The programme's versions in force up to tonight; a version never seen before is recorded at once."""
+    def recorded_versions(self) -> list[programme.Version]:
+        """The programme's versions that earlier nights have seen, in the order seen."""
         self.attach("ops.decisions")
-        recorded = [
+        return [
             programme.Version.recorded(date.fromisoformat(item["effective_from"]), item["text"], item["origin"])
             for (content,) in self.engine.rows(
                 "select content from ops.decisions where kind = 'programme_version' order by seq, decision_id"
             )
             for item in [json.loads(content)]
         ]
+
+    @cached_property
+    def versions(self) -> list[programme.Version]:
+        """The programme's versions in force up to tonight; a version never seen before is recorded at once."""
+        recorded = self.recorded_versions()
         versions = programme.versions(self.home, recorded, self.business_date)
         rows = [
             {

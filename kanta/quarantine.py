@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kanta import landing
+from kanta import decisions, landing
 from kanta.engine import Engine
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
@@ -26,6 +26,16 @@ def listed(home: Home, status: str | None = "open") -> list[Row]:
     where = " where status = $status" if status else ""
     order = " order by business_date, drop_id, file, line, quarantine_id"
     return _rows(home, f"select {_LISTED} from ops.quarantine{where}{order}", {"status": status})
+
+
+def effects(home: Home) -> list[Row]:
+    """Sales that stand without their effect on points, in the form of ``listed``; a release posts the effect."""
+    return [
+        dict.fromkeys(_LISTED.split(", "))
+        | {"quarantine_id": found["exception_id"], "record_key": found["transaction_id"], "level": "effect"}
+        | {"rule": found["reason"], "reason": found["detail"], "status": "open"}
+        for found in decisions.exceptions(home)
+    ]
 
 
 def one(home: Home, identifier: str) -> Row:
@@ -48,9 +58,13 @@ def one(home: Home, identifier: str) -> Row:
 def release(home: Home, identifier: str, corrections: Mapping[str, str]) -> str:
     """Puts a refused record through again with ``corrections`` (column: value); returns what to do next.
 
-    A record becomes a drop of its own beside the one it came in, which the next run takes. A refused drop is looked
-    at again as it stands now. Raises BadArguments and KantaError.
+    An effect on points (transaction/card/reason) is posted at once, as a recorded decision. A record becomes a drop of
+    its own beside the one it came in, which the next run takes. A refused drop is looked at again as it stands now.
+    Raises BadArguments and KantaError.
     """
+    exception = decisions.find(home, identifier)
+    if exception is not None:
+        return decisions.release(home, exception)
     row = one(home, identifier)
     if row["status"] != "open":
         raise BadArguments(f"{row['quarantine_id']} is {row['status']} already", next_step="kanta quarantine list")

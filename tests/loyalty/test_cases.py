@@ -17,7 +17,12 @@ from tests.conftest import NoJudge
 from tests.feed import write_drop
 
 #: Cases whose rules come with a later issue, and what each waits for. A case that passes may not stand here.
-LATER: dict[str, str] = {}
+LATER: dict[str, str] = {
+    "card-async-customer": "the customer master",
+    "card-enrollment-blocked": "the customer master",
+    "earn-excluded-affiliation": "the customer master",
+    "earn-rules-add-up": "the customer master",
+}
 
 ALL = cases("loyalty")
 IN_SCOPE = sorted(set(ALL) - set(LATER))

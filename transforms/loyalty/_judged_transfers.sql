@@ -39,7 +39,7 @@ select
     calendar.version,
     case
         when givers.card_id is null or takers.card_id is null then 'unknown_card'
-        when takers.card_type = 'blocked' then 'blocked_card'
+        when takers.card_type = 'blocked' and releases.reason is null then 'blocked_card'
         when reward_points.reward_point_id is null then 'unknown_reward_point'
     end as reason,
     case
@@ -56,6 +56,10 @@ left join loyalty._cards as givers
 left join loyalty._cards as takers
     on owned.taking_card_id = takers.card_id
     and owned.business_date between takers.valid_from and takers.valid_to
+left join loyalty._releases as releases
+    on owned.transfer_id = releases.document_id
+    and owned.to_card_id = releases.card_id
+    and releases.reason = 'blocked_card'
 left join programme.reward_points as reward_points
     on calendar.version = reward_points.version
     and owned.reward_point_id = reward_points.reward_point_id
