@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from kanta import loyalty
+from kanta import accounts, loyalty
 from kanta.engine import Engine
 from kanta.errors import BadArguments
 from kanta.home import Home
@@ -103,11 +103,9 @@ def _entry(night: Night, entry: str) -> Row:
             night, "select * from loyalty.events where event_id = $event order by seq, points", event=first["event_id"]
         ),
         "lot": _rows(night, "select * from loyalty.lots where entry_id = $entry", entry=entry),
-        "taken_by": _rows(night, pieces + " where lot_id = $entry" + grouped, entry=entry),
+        "taken_by": _rows(night, pieces + " where lot_id in (select lot_id from loyalty.lots where entry_id = $entry)" + grouped, entry=entry),
         "taken_from": _rows(night, pieces + " where debit_entry_id = $entry" + grouped, entry=entry),
-        "transaction": _transaction(night, document)
-        if document and not str(first["event_id"]).startswith("adjust:")
-        else None,
+        "transaction": _transaction(night, document) if document else None,
     }
 
 
@@ -118,6 +116,9 @@ def _transaction(night: Night, document: str) -> Row:
         night, "select * from sales.documents where document_id = $document order by seq", document=document
     )
     if not header and not history:
+        records = _records(night, document)
+        if records:
+            return records
         raise BadArguments(
             f"There is no transaction {document}",
             where="sales.documents",
@@ -158,38 +159,75 @@ def _source(night: Night, document: str, drop: str) -> list[Row]:
     return found
 
 
+def _records(night: Night, document: str) -> Row | None:
+    """An adjustment, a transfer, an activity or a replaced card, with what came of it."""
+    found: Row = {}
+    for dataset, key in (
+        ("loyalty_adjustments", "adjustment_id"),
+        ("loyalty_transfers", "transfer_id"),
+        ("other_activities", "activity_id"),
+        ("loyalty_cards", "replaces_card_id"),
+    ):
+        night.attach(f"landed.{dataset}")
+        rows = _rows(
+            night,
+            f"select * exclude (drop_id, file), 'landing/' || drop_id || '/' || file as file from landed.{dataset}"
+            f" where {key} = $document and drop_date <= $day order by drop_date, drop_id, line",
+            document=document,
+            day=night.business_date,
+        )
+        if rows:
+            found[dataset] = rows
+    if not found:
+        return None
+    night.attach("loyalty.exceptions")
+    if "other_activities" in found:
+        found["rules"] = _rules(night, document)
+    found["entries"] = _rows(night, _ENTRIES + " where transaction_id = $document" + _ORDER, document=document)
+    found["exceptions"] = _rows(
+        night, "select * from loyalty.exceptions where transaction_id = $document order by reason", document=document
+    )
+    return found
+
+
+#: The sale or the activity of this id, as the loyalty models know documents.
+_ONE = (
+    "select transaction_id as document_id, cast(null as varchar) as activity_type, channel_id, business_date,"
+    " occurred_at, currency, loyalty_tender_amount, loyalty_card_id as card_id, customer_id, posted_date"
+    " from sales.transactions where transaction_id = $document"
+    " union all select activity_id, activity_type, channel_id, business_date, occurred_at, null, 0, card_id, null,"
+    " posted_date from loyalty._activities where activity_id = $document"
+    " and not exists (select 1 from sales.transactions where transaction_id = $document)"
+)
+
+
 def _rules(night: Night, document: str) -> list[Row]:
     """Every earning rule of the version in force that day, with what it paid for each line, or why it did not."""
     engine = night.engine
-    day = engine.value(
-        "select business_date from sales.transactions where transaction_id = $document", {"document": document}
-    )
+    night.define("loyalty._activities")
+    day = engine.value(f"select min(business_date) from ({_ONE})", {"document": document})
+    if day is None:
+        return []
     night.programme_relations(day)
-    engine.execute("create schema if not exists loyalty")
-    night.attach("loyalty.card_tiers", "reference.loyalty_cards", "customers.affiliations", "reference.channels")
-    engine.register("loyalty._wanted", _one(document))
+    night.attach("loyalty.card_tiers")
     engine.define(
         "loyalty._documents",
-        "select 1 as document_no, transaction_id as document_id, channel_id, t.business_date, occurred_at, currency,"
-        " loyalty_tender_amount,"
-        " loyalty_card_id as card_id, customer_id, posted_date, version from sales.transactions as t"
-        " inner join loyalty._wanted as w on t.transaction_id = w.document_id"
-        " inner join programme.calendar as c on t.business_date = c.business_date",
+        "select 1 as document_no, one.*, true as changed, calendar.version"
+        f" from ({_ONE}) as one"
+        " inner join programme.calendar as calendar on one.business_date = calendar.business_date",
+        {"document": document},
     )
+    night.define("loyalty._cards", "loyalty._replacement_claims", "loyalty._releases", "loyalty._category_paths")
+    accounts.replace(engine)
     engine.define(
         "loyalty._stays", "select card_id, program_id, tier_id, level, valid_from, valid_to from loyalty.card_tiers"
     )
-    night.define(*(name for name in loyalty.FACTS if name not in ("loyalty._documents", "loyalty._overrides")))
+    without = ("loyalty._documents", "loyalty._judged_transfers", "loyalty._memberships")
+    night.define(*(name for name in loyalty.FACTS if name not in without))
     steps = loyalty.POINTS[: loyalty.POINTS.index("loyalty._earned_lines") + 1]
     night.define(*steps)
     night.define("loyalty._explained_rules")
     return _rows(night, "select * from loyalty._explained_rules order by rule_id")
-
-
-def _one(document: str) -> Any:
-    import pyarrow as pa
-
-    return pa.table({"document_id": [document]})
 
 
 def text(explained: Row) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kanta import accounts, decisions, programme_diff, quarantine, replay
+from kanta import accounts, decisions, explain, programme_diff, quarantine, replay
 from kanta.errors import BadArguments
 from kanta.home import Home
 from tests.cases import Case, cases, laid_over, programme_of, write_programme
@@ -170,3 +170,27 @@ def test_accounts_are_the_connected_parts_and_owners_the_last_in_line() -> None:
     }, "what leads back to its beginning, and a second one in place of the same card, are void"
     same_day = {(old, new) for old, new, *_ in accounts.owners([("A", "B", first, drop), ("B", "C", first, drop)])}
     assert same_day == {("A", "C"), ("B", "C")}
+
+
+@pytest.mark.slow
+def test_explain_says_what_was_cut_moved_and_given_back(home: Home) -> None:
+    found = cases("loyalty")["earn-cap"]
+    found["landing"]["hq/2026-01-01/hq"] |= {
+        "loyalty_cards": [{"card_id": "A"}, {"card_id": "B"}],
+        "loyalty_transfers": [{"transfer_id": "X1", "points": "5.00", "date": "2026-01-09"}],
+        "other_activities": [
+            {"activity_id": "V1", "activity_type": "review", "occurred_at": "2026-01-05T10:00:00+00:00"}
+        ],
+    }
+    work(found, home, each_night=False)
+    (rule,) = [row for row in explain.explain(home, "transaction", "T2")["rules"] if row["rule_id"] == "base"]
+    assert (rule["points"], rule["credited"]) == (30, 20)
+    assert rule["why"] == "paid, but cut to 20.00: the card may hold no more than 100.00"
+    moved = explain.explain(home, "entry", "transfer:X1:club")
+    assert [str(piece["points"]) for piece in moved["taken_from"]] == ["5.00"]
+    assert {row["card_id"]: str(row["points"]) for row in moved["event"]} == {"A": "-5.00", "B": "5.00"}
+    assert moved["transaction"]["loyalty_transfers"][0]["file"].startswith("landing/hq/2026-01-01/hq/")
+    activity = explain.explain(home, "transaction", "V1")
+    assert [row["why"] for row in activity["rules"]] == ["not for this activity: purchase_amount"]
+    assert explain.text(activity)
+    assert explain.explain(home, "card", "B")["lots"]

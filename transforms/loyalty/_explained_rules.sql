@@ -10,12 +10,21 @@ select
     rules.per_milli * 0.001 as per,
     rules.points_h * 0.01 as points_per,
     coalesce(paid.points, 0) as points,
+    credited.points as credited,
     paid.by_line,
     case
         when documents.card_id is null then 'no loyalty card on the receipt'
         when not exists (select 1 from loyalty._enrolments as e where e.program_id = rules.program_id and e.enrolled)
             then 'the card is not in program ' || rules.program_id || ' that day'
-        when exists (select 1 from loyalty._enrolments as e where e.card_type = 'blocked') then 'the card is blocked'
+        when exists (select 1 from loyalty._enrolments as e where e.refusal = 'blocked_card')
+            then 'the card is blocked, or another has replaced it'
+        when exists (select 1 from loyalty._enrolments as e where e.refusal = 'customer_pending')
+            then 'the card waits: its customer is not in the master yet'
+        when exists (select 1 from loyalty._enrolments as e where e.refusal = 'enrollment_blocked')
+            then 'the customer is blocked for loyalty enrollment'
+        when documents.activity_type is null and rules.activity = 'other_activity' then 'only for other activities'
+        when rules.activity_type is distinct from documents.activity_type
+            then 'not for this activity: ' || coalesce(rules.activity_type, rules.activity)
         when not exists (select 1 from loyalty._channel_schemes as s where s.scheme_id = rules.scheme_id)
             then 'scheme ' || rules.scheme_id || ' does not reach channel ' || documents.channel_id
         when documents.business_date < rules.valid_from then 'not valid before ' || rules.valid_from
@@ -30,6 +39,9 @@ select
         when matched.application_no is null then 'no line matches'
         when paid.application_no is null and rules.activity = 'transaction_count' then 'the matching lines come to nothing'
         when paid.application_no is null then 'below ' || rules.per_milli * 0.001 || ', or rounded to nothing'
+        when paid.earned > coalesce(credited.points, 0)
+            then 'paid, but cut to ' || coalesce(credited.points, 0) || ': the card may hold no more than '
+            || cast(reward_points.maximum_h * 0.01 as decimal(18, 2))
         else 'paid'
     end as why
 from loyalty._documents as documents
@@ -51,8 +63,20 @@ left join (
     select
         application_no,
         sum(points_h) * 0.01 as points,
-        string_agg('line ' || line_no || ': ' || cast(points_h * 0.01 as decimal(18, 2)), ', ' order by line_no) as by_line
+        cast(sum(points_h) filter (where direction = 1) * 0.01 as decimal(18, 2)) as earned,
+        string_agg(case when line_no = 0 then 'the activity: ' else 'line ' || line_no || ': ' end || cast(points_h * 0.01 as decimal(18, 2)), ', ' order by line_no) as by_line
     from loyalty._earned_lines
     group by application_no
 ) as paid
     on applicable.application_no = paid.application_no
+left join programme.reward_points as reward_points
+    on rules.version = reward_points.version and rules.reward_point_id = reward_points.reward_point_id
+left join (
+    select rule_id, sum(points) as points
+    from loyalty.entries
+    where
+        transaction_id in (select document_id from loyalty._documents)
+        and coalesce(corrected_type, entry_type) = 'earn'
+    group by rule_id
+) as credited
+    on rules.rule_id = credited.rule_id

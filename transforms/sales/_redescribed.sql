@@ -1,4 +1,5 @@
--- Documents with a line whose product tonight's drops describe otherwise, or whose customer has an account only now.
+-- Documents with a line whose product, or a channel whose kind, tonight's drops describe otherwise, or whose customer has an
+-- account only now.
 -- grain: document_id
 -- why: a description that comes late makes the facts it concerns be worked out again.
 with
@@ -13,6 +14,12 @@ accounts as (
     select async_id
     from customers.account_map
     where seq > $since
+),
+
+moved as (
+    select distinct channel_id
+    from landed.channels
+    where drop_id in (select drop_id from sales._touched_drops)
 )
 
 select distinct lines.transaction_id as document_id
@@ -41,3 +48,17 @@ from landed.orders
 where
     drop_date <= $business_date
     and customer_id in (select async_id from accounts)
+
+union
+
+select transactions.transaction_id as document_id
+from sales.transactions as transactions
+inner join moved
+    on transactions.channel_id = moved.channel_id
+inner join reference.channels as channels
+    on transactions.channel_id = channels.channel_id
+    and transactions.business_date between channels.valid_from and channels.valid_to
+inner join sales._documents_now as documents
+    on transactions.transaction_id = documents.document_id
+    and documents.kind = 'transaction'
+where transactions.channel_kind <> channels.kind
