@@ -94,6 +94,7 @@ def _entry(night: Night, entry: str) -> Row:
         )
     first = found[0]
     night.attach("loyalty.lots")
+    opened = "select lot_id from loyalty.lots where entry_id = $entry"
     pieces = "select debit_entry_id, lot_id, allocated_on, sum(points) as points from loyalty.allocations"
     grouped = " group by all having sum(points) <> 0 order by allocated_on, debit_entry_id, lot_id"
     document = first["transaction_id"]
@@ -103,7 +104,7 @@ def _entry(night: Night, entry: str) -> Row:
             night, "select * from loyalty.events where event_id = $event order by seq, points", event=first["event_id"]
         ),
         "lot": _rows(night, "select * from loyalty.lots where entry_id = $entry", entry=entry),
-        "taken_by": _rows(night, pieces + " where lot_id in (select lot_id from loyalty.lots where entry_id = $entry)" + grouped, entry=entry),
+        "taken_by": _rows(night, pieces + f" where lot_id in ({opened})" + grouped, entry=entry),
         "taken_from": _rows(night, pieces + " where debit_entry_id = $entry" + grouped, entry=entry),
         "transaction": _transaction(night, document) if document else None,
     }
