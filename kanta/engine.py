@@ -130,6 +130,12 @@ class Engine:
             self._views.remove(name)
         self.execute(f"create or replace table {name} as {sql}", parameters)
 
+    def has(self, name: str) -> bool:
+        """Whether something was made readable under this name."""
+        schema, table = name.split(".")
+        sql = "select count(*) from information_schema.tables where table_schema = ? and table_name = ?"
+        return bool(self.con.execute(sql, [schema, table]).fetchall()[0][0])
+
     def view(self, name: str, sql: str, parameters: Parameters) -> None:
         """Keeps a SELECT unworked, as ``schema.table``; parameters are written into it."""
         self._schema_of(name)

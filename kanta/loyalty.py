@@ -7,6 +7,7 @@ fact, and only the difference is posted (spec 2-loyalty section 8). Both take th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from kanta import accounts, folding
@@ -95,6 +96,17 @@ POSTINGS = {
     "loyalty.lot_postings": "loyalty._lot_postings",
     "loyalty.allocations": "loyalty._allocation_postings",
 }
+
+
+#: The states of cards, and how a checkpoint makes those of all cards.
+STATES = {
+    "loyalty.total_states": "select *, $seq as seq from loyalty.balances",
+    "loyalty.lot_states": "select *, $seq as seq from loyalty.open_lots"
+    " union all by name select distinct card_id, $seq as seq from loyalty.balances",
+}
+
+#: Fewer postings than this are no reason to write the state of every card.
+CHECKPOINT_AT_LEAST = 100_000
 
 
 def work_out(night: Night) -> None:
@@ -204,6 +216,11 @@ _NOTHING_CREDITED = (
 
 
 def _fold(night: Night) -> None:
+    if not night.engine.has("loyalty._lots_carried"):
+        night.engine.define("loyalty._carried", "select card_id from loyalty._scope_cards where not again")
+        night.narrow("loyalty.open_lots", "loyalty._lots_carried", "loyalty._carried")
+        lots = "loyalty._lots_carried"
+        night.narrow("loyalty.balances", "loyalty._balances_carried", "loyalty._carried", open_lots=lots)
     night.define(*_FOLD)
     folding.fold(night.engine, night.business_date)
 
@@ -220,3 +237,30 @@ def post(night: Night) -> None:
         partitions = [value for (value,) in night.engine.rows(f"select * from {affected} order by 1")]
         if partitions:
             night.rebuild(table, partitions)
+    if night.log["accounts_again"]:
+        for table in STATES:
+            night.rebuild(table, [night.seq])
+    _keep_checkpoint(night)
+
+
+def _keep_checkpoint(night: Night) -> None:
+    """Writes the state of every card once enough was posted since the last time to make it worth while.
+
+    Nothing but the work of later nights depends on it: a state is what the postings before it come to.
+    """
+    since = night.state.marks.get("checkpoint", 0)
+    night.attach("loyalty.lot_postings", "loyalty.allocations", *STATES, "loyalty.open_lots", "loyalty.balances")
+    engine = night.engine
+    kept, posted = engine.rows(
+        "select (select count(*) from loyalty.lot_states),"
+        " (select count(*) from loyalty.lot_postings where seq > $since)"
+        " + (select count(*) from loyalty.allocations where seq > $since)",
+        {"since": since},
+    )[0]
+    if posted < max(CHECKPOINT_AT_LEAST, kept):
+        return
+    for table, select in STATES.items():
+        earlier = [seq for (seq,) in engine.rows(f"select distinct seq from {table} order by 1")]
+        engine.define("loyalty._checkpoint", select, {"seq": night.seq})
+        night.put(table, "select * from loyalty._checkpoint", earlier)
+    night.state = replace(night.state, marks={**night.state.marks, "checkpoint": night.seq})

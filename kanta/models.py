@@ -20,7 +20,7 @@ from sqlglot.optimizer.scope import traverse_scope
 TRANSFORMS = Path(__file__).parent.parent / "transforms"
 
 #: What a model may ask for; anything else is an error in the model.
-PARAMETERS = frozenset({"business_date", "since", "since_date", "published_date", "seq"})
+PARAMETERS = frozenset({"business_date", "since", "since_date", "published_date", "seq", "checkpoint"})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 import time
@@ -79,6 +80,7 @@ class Night:
             "since_date": self.since,
             "published_date": self.last_published,
             "seq": self.seq,
+            "checkpoint": self.state.marks.get("checkpoint", 0),
         }
 
     def recorded_versions(self) -> list[programme.Version]:
@@ -151,6 +153,23 @@ class Night:
                 *(i for i in model.inputs if not i.split(".")[1].startswith("_") and not i.startswith("programme."))
             )
             self.engine.define(name, model.sql, self._of(model.parameters))
+
+    def narrow(self, view: str, name: str, cards: str, **narrowed: str) -> None:
+        """Works a public view out as ``name``, only for the cards of the relation ``cards``.
+
+        What it reads is cut to them first, so that the work goes with them and not with the whole table;
+        ``narrowed``: a view it reads, by its bare name, that is already.
+        """
+        model = models.models()[view]
+        sql = model.sql
+        for table in model.inputs:
+            schema, bare = table.split(".")
+            cut = narrowed.get(bare, f"{schema}._cut_{bare}")
+            if bare not in narrowed:
+                self.attach(table)
+                self.engine.view(cut, f"select * from {table} where card_id in (select card_id from {cards})", {})
+            sql = re.sub(rf"\b{re.escape(table)}\b", cut, sql)
+        self.engine.define(name, sql, self._of(model.parameters))
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from pyiceberg.table import Transaction
 
-from kanta import night, quality, verify
+from kanta import loyalty, night, quality, verify
 from kanta.home import Home
 from kanta.lake import Lake, State
 from tests.conftest import NoJudge
@@ -56,15 +56,18 @@ def test_running_a_night_again_changes_nothing(home: Home, no_judge: NoJudge) ->
     assert sequences == {"00000001"}
 
 
+@pytest.mark.parametrize("postings", [0, loyalty.CHECKPOINT_AT_LEAST], ids=["checkpoints", "no checkpoint"])
 def test_night_after_night_equals_one_run_and_a_late_fact_is_posted_as_a_correction(
-    home: Home, no_judge: NoJudge, whole: Home
+    postings: int, home: Home, no_judge: NoJudge, whole: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loyalty, "CHECKPOINT_AT_LEAST", postings)
     for day in DAYS:
         history.write(home, only=day)
         night.run(home, day, day, judge=no_judge)
     assert history.contents(home) == history.contents(whole)
     assert history.sums(home) == history.sums(whole)
     assert [(r.about, r.examples) for r in verify.verify(home, everything=True) if r.breaches] == []
+    assert ("checkpoint" in Lake(home).head().marks) == (postings == 0)
 
 
 @pytest.mark.parametrize("order", [(4, 3, 2, 1, 0), (1, 0, 4, 2, 3)], ids=str)

@@ -3,14 +3,45 @@
 -- why: stores and analysts must see the same figure; it is derived from the ledger, never edited.
 with
 
-entries as (
+bases as (
     select
         card_id,
-        program_id,
-        reward_point_id,
-        side,
-        points
-    from loyalty.entries
+        max(seq) as seq
+    from loyalty.lot_states
+    where lot_id is null
+    group by card_id
+),
+
+totals as (
+    select
+        states.card_id,
+        states.program_id,
+        states.reward_point_id,
+        states.issued,
+        states.used,
+        states.expired,
+        states.written_off
+    from loyalty.total_states as states
+    inner join bases
+        on states.card_id = bases.card_id
+        and states.seq = bases.seq
+
+    union all
+
+    select
+        entries.card_id,
+        entries.program_id,
+        entries.reward_point_id,
+        case when entries.side = 'issued' then entries.points else 0 end as issued,
+        case when entries.side = 'used' then -entries.points else 0 end as used,
+        case when entries.side = 'expired' then -entries.points else 0 end as expired,
+        case when entries.side = 'written_off' then entries.points else 0 end as written_off
+    from loyalty.entries as entries
+    left join bases
+        on entries.card_id = bases.card_id
+    where
+        entries.seq > $checkpoint
+        and entries.seq > coalesce(bases.seq, 0)
 ),
 
 lots as (
@@ -18,11 +49,10 @@ lots as (
         card_id,
         program_id,
         reward_point_id,
-        remaining,
+        points - taken as remaining,
         usable_from,
         expires_on
-    from loyalty.lots
-    where remaining > 0
+    from loyalty.open_lots
 ),
 
 posted as (
@@ -30,12 +60,12 @@ posted as (
         card_id,
         program_id,
         reward_point_id,
-        coalesce(sum(points) filter (where side = 'issued'), 0) as issued,
-        -coalesce(sum(points) filter (where side = 'used'), 0) as used,
-        -coalesce(sum(points) filter (where side = 'expired'), 0) as expired,
-        coalesce(sum(points) filter (where side = 'written_off'), 0) as written_off,
-        sum(points) as balance
-    from entries
+        sum(issued) as issued,
+        sum(used) as used,
+        sum(expired) as expired,
+        sum(written_off) as written_off,
+        sum(issued) + sum(written_off) - sum(used) - sum(expired) as balance
+    from totals
     group by
         card_id,
         program_id,

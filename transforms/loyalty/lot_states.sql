@@ -1,0 +1,62 @@
+-- What the open lots of the cards are that were worked out again tonight, whatever older states say of them.
+-- grain: card_id, seq, lot_id
+with
+
+cards as (
+    select card_id
+    from loyalty._scope_cards
+    where again
+),
+
+lots as (
+    select
+        pools.card_id,
+        pools.program_id,
+        pools.reward_point_id,
+        folded.lot_id,
+        folded.earned_on,
+        folded.usable_from,
+        folded.expires_on,
+        folded.entry_id,
+        folded.event_id,
+        folded.order_at,
+        folded.order_document,
+        folded.rank,
+        folded.document_id,
+        folded.line_no,
+        folded.rule_id,
+        cast(folded.points_h * 0.01 as decimal(18, 2)) as points,
+        cast((folded.points_h - folded.remaining_h) * 0.01 as decimal(18, 2)) as taken
+    from loyalty._folded_lots as folded
+    inner join loyalty._pools as pools
+        on folded.pool = pools.pool
+    inner join cards
+        on pools.card_id = cards.card_id
+    where folded.remaining_h > 0
+
+    union all by name
+
+    select card_id
+    from cards
+)
+
+select
+    card_id,
+    $seq as seq,
+    lot_id,
+    program_id,
+    reward_point_id,
+    earned_on,
+    usable_from,
+    expires_on,
+    entry_id,
+    event_id,
+    order_at,
+    order_document,
+    rank,
+    document_id,
+    line_no,
+    rule_id,
+    points,
+    taken
+from lots
