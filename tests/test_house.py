@@ -26,7 +26,7 @@ MADE_BY_CODE = {
     "customers._checked_attributes", "customers._read_values", "customers._time_zones",
     "distribution._request",
     "loyalty._folded_entries", "loyalty._folded_lots", "loyalty._folded_pieces", "loyalty._overdrawn", "loyalty._stays",
-    "rfm._cuts", "rfm._scored",
+    "rfm._cuts", "rfm._imagined", "rfm._lifetime_amounts", "rfm._lifetime_expectations", "rfm._scored",
 }  # fmt: skip
 
 #: What gives another answer when asked again.

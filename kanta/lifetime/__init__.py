@@ -169,7 +169,9 @@ def _amounts(night: Night, run: int) -> tuple[GammaGamma | None, dict[str, Any]]
     if not problem and fitted.fit.parameters["q"] <= 1:
         problem = f"q is {fitted.fit.parameters['q']:.3f}: amounts vary so much that they have no mean"
     if not problem and abs(fitted.correlation) > MOST_CORRELATION:
-        problem = f"amounts go with how often customers buy (correlation {fitted.correlation:.2f}); the model supposes not"
+        problem = (
+            f"amounts go with how often customers buy (correlation {fitted.correlation:.2f}); the model supposes not"
+        )
     return (None, row | _refused(problem)) if problem else (fitted, row)
 
 

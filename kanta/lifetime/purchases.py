@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,10 @@ class Histories:
     t_x: Floats
     t: Floats
     customers: Floats
+
+    def only(self, which: NDArray[Any]) -> Histories:
+        """Some of them."""
+        return Histories(self.x[which], self.t_x[which], self.t[which], self.customers[which])
 
 
 class PurchaseModel(Protocol):
@@ -90,7 +94,9 @@ class BgNbd:
             either = np.logaddexp(stayed, left)
             w_left = np.exp(left - either)
             constant = of_x(
-                lambda x: gammaln(r + x) - gammaln(r) + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
+                lambda x: (
+                    gammaln(r + x) - gammaln(r) + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
+                )
             )
             both = of_x(lambda x: digamma(a + b) - digamma(a + b + x))
             return constant + r * np.log(alpha) + either, [
@@ -119,9 +125,15 @@ class BgNbd:
         a = a if abs(a - 1) > 1e-7 else 1 + 1e-7  # the closed form has a removable pole there
         z = horizon / (alpha + of.t + horizon)
         # Euler's transformation: small first parameters, so that many purchases neither overflow nor cancel
-        series = hyp2f1(a + b - 1 - r, a - 1, a + b + of.x - 1, z)
-        alive: Floats = (a + b + of.x - 1) / (a - 1) * (1 - (1 - z) ** (a - 1) * series)
-        return np.asarray(np.maximum(alive, 0.0) * self.p_alive(of))
+        with np.errstate(all="ignore"):
+            series = hyp2f1(a + b - 1 - r, a - 1, a + b + of.x - 1, z)
+            alive: Floats = (a + b + of.x - 1) / (a - 1) * (1 - (1 - z) ** (a - 1) * series)
+        found: Floats = np.maximum(alive, 0.0) * self.p_alive(of)
+        # where a is large, as when all leave alike, the series has no number
+        lost = ~np.isfinite(found) | (np.abs(series) > 1e280)
+        if lost.any():
+            found[lost] = _mean(self.masses(of.only(lost), horizon), int(lost.sum()))
+        return found
 
     def masses(self, of: Histories, horizon: float) -> Iterator[Floats]:
         r, alpha, a, b = self.fit.values
@@ -229,6 +241,17 @@ def _left(of: Histories, r: float, alpha: float, s: float, beta: float) -> tuple
     return log_integral, [part / total for part in sums]
 
 
+def _mean(masses: Iterator[Floats], histories: int) -> Floats:
+    """The mean number of purchases: the sum of the probabilities of more than 0, 1, 2 …"""
+    mean, more = np.zeros(histories), np.ones(histories)
+    for mass in islice(masses, MOST_PURCHASES):
+        more = np.maximum(more - mass, 0.0)
+        mean += more
+        if more.max() < 1e-9:
+            break
+    return mean
+
+
 def bounds(model: PurchaseModel, of: Histories, horizon: float) -> tuple[Counts, Counts]:
     """The 5 % and 95 % quantiles of the number of purchases in the next ``horizon``."""
     low, high = np.zeros(len(of.x), np.int64), np.zeros(len(of.x), np.int64)
@@ -236,7 +259,7 @@ def bounds(model: PurchaseModel, of: Histories, horizon: float) -> tuple[Counts,
     line = np.argsort(model.expected(of, horizon), kind="stable")
     for first in range(0, len(line), _TOGETHER):
         some = line[first : first + _TOGETHER]
-        part = Histories(of.x[some], of.t_x[some], of.t[some], of.customers[some])
+        part = of.only(some)
         summed = np.zeros(len(some))
         for mass in islice(model.masses(part, horizon), MOST_PURCHASES):
             summed += mass

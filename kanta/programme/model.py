@@ -773,6 +773,10 @@ class Settings(Model):
     """The zone whose midnight ends a business day and starts its night."""
     trading_days: dict[Name, tuple[Weekday, ...]] = {}
     """Days on which a source (store, call center) must deliver; a missing one is reported."""
+    analysts_see_personal_data: Bool = False
+    """Whether the analysts' page shows names and contacts; else they are masked."""
+    analysts_url: str = ""
+    """Where the analysts' page is served, for the link in Airflow; empty: http://localhost:2718."""
 
 
 def canonical(programme: Programme) -> str:

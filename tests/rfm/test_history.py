@@ -14,9 +14,7 @@ MONTHLY: Row = {"schedule": "monthly"}
 
 
 def kept(night: Rehearsal) -> list[tuple[object, ...]]:
-    return night.engine.rows(
-        "select definition, as_of, transaction_id, counted_amount from rfm.history order by all"
-    )
+    return night.engine.rows("select definition, as_of, transaction_id, counted_amount from rfm.history order by all")
 
 
 def orders() -> list[Row]:
@@ -87,7 +85,8 @@ def test_cohorts_are_by_first_purchase_and_count_who_came_back(night: Rehearsal)
         (first, 2, 2, 1, 1, Decimal("2.00")),  # K1 bought for 4, K2 gave 2 back and bought nothing
         (third, 0, 1, 1, 1, Decimal("8.00")),
     ]
-    assert night.engine.rows("select distinct retention from rfm.cohorts where as_of = date '2026-03-31' order by 1") == [
+    shares = night.engine.rows("select distinct retention from rfm.cohorts where as_of = date '2026-03-31' order by 1")
+    assert shares == [
         (Decimal("0.000000"),), (Decimal("0.500000"),), (Decimal("1.000000"),)
     ]  # fmt: skip
     at_once = cohorts(night)

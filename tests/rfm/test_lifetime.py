@@ -99,8 +99,18 @@ def test_probabilities_add_up_to_one_and_to_what_is_expected(model: str, history
     assert masses.sum() == pytest.approx(1, abs=1e-6)
     assert masses @ np.arange(600) == pytest.approx(float(fitted.expected(of, 20.0)[0]), rel=1e-5)
     low, high = (int(bound[0]) for bound in bounds(fitted, of, 20.0))
-    assert (masses[:low].sum() < 0.05 <= masses[: low + 1].sum()), (low, masses[:5])
-    assert (masses[:high].sum() < 0.95 <= masses[: high + 1].sum()), (high, masses[:5])
+    assert masses[:low].sum() < 0.05 <= masses[: low + 1].sum(), (low, masses[:5])
+    assert masses[:high].sum() < 0.95 <= masses[: high + 1].sum(), (high, masses[:5])
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 2.0), (60.0, 900.0), (160_000.0, 20_000.0), (1e-5, 160_000.0)])
+def test_where_all_leave_alike_or_nobody_leaves_there_is_still_a_number(a: float, b: float) -> None:
+    fitted = BgNbd(lifetime.Fit(("r", "alpha", "a", "b"), (0.6, 5.0, a, b), (0.0,) * 4, 0.0, 0))
+    for history in [(0, 0, 5), (2, 30.43, 38.86), (300, 37, 38.86)]:
+        of = customer(*history)
+        masses = np.array([float(mass[0]) for mass in islice(fitted.masses(of, 20.0), 600)])
+        expected = float(fitted.expected(of, 20.0)[0])
+        assert expected == pytest.approx(float(masses @ np.arange(600)), rel=1e-4, abs=1e-9), (a, b, history)
 
 
 def test_p_alive_of_pareto_nbd_is_as_written_with_the_hypergeometric_function() -> None:
@@ -136,19 +146,27 @@ def test_histories_and_models_come_out_of_the_facts(night: Rehearsal, summary: l
     night.score([{**LOOKING, "lifetime": {"holdout_days": 60}}], CALIBRATION)
     rows = night.rows("rfm.lifetime_value", "customer_id")
     assert len(rows) == 2357
-    found = sorted((int(r["x"]), float(r["t_x"]), float(r["t"]), float(r["average_repeat_purchase"] or 0)) for r in rows)
+    found = sorted(
+        (int(r["x"]), float(r["t_x"]), float(r["t"]), float(r["average_repeat_purchase"] or 0)) for r in rows
+    )
     expected = sorted((int(r["x"]), r["t_x"], r["T"], r["zbar"]) for r in summary)
-    off = [(a, b) for a, b in zip(found, expected, strict=True) if any(abs(p - q) > 0.0101 for p, q in zip(a, b, strict=True))]
+    off = [
+        (a, b)
+        for a, b in zip(found, expected, strict=True)
+        if any(abs(p - q) > 0.0101 for p, q in zip(a, b, strict=True))
+    ]
     assert off == []
     models = {row["model"]: row for row in night.rows("rfm.lifetime_models")}
     assert json.loads(models["bg_nbd"]["parameters"]) == pytest.approx(
         {"r": 0.2426, "alpha": 4.4136, "a": 0.7929, "b": 2.4259}, rel=3e-4
     )
-    assert json.loads(models["gamma_gamma"]["parameters"]) == pytest.approx({"p": 6.25, "q": 3.74, "v": 15.45}, rel=3e-3)
+    assert json.loads(models["gamma_gamma"]["parameters"]) == pytest.approx(
+        {"p": 6.25, "q": 3.74, "v": 15.45}, rel=3e-3
+    )
     for row in models.values():
         assert (row["published"], row["reason"], row["unit"]) == (True, None, "week")
     assert all(row["purchases_90d_low"] <= row["purchases_90d_high"] for row in rows)
-    assert all(0 < row["p_alive"] <= 1 for row in rows)
+    assert all(0 <= row["p_alive"] <= 1 for row in rows)
     # repeat purchases that all cost nothing say nothing of what the next will cost
     for row in rows:
         assert (row["expected_value_30d"] is None) == (row["x"] > 0 and not row["average_repeat_purchase"]), row
@@ -175,7 +193,9 @@ def test_the_histories_of_the_published_fixtures_come_out(night: Rehearsal) -> N
         pytest.skip("the fixtures are not beside the repository")
     fixture = json.loads(FIXTURES.read_text())
     as_of = date(2015, 2, 7)
-    night.facts([sale(str(who), date.fromisoformat(day), f"{amount}.00") for who, day, amount in fixture["transactions"]])
+    night.facts(
+        [sale(str(who), date.fromisoformat(day), f"{amount}.00") for who, day, amount in fixture["transactions"]]
+    )
     definition = {"period": {"start": "2015-01-01", "end": str(as_of)}, "lifetime": {"unit": "day"}}
     night.score([definition], date(2015, 2, 28))
     rows = night.rows("rfm._lifetime_customers", "customer_id", "sample = 'all'")

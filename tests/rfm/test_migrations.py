@@ -74,9 +74,7 @@ class Side:
 
     def __init__(self, night: Rehearsal, definition: Row, day: date) -> None:
         self.definition = definition
-        self.customers = {
-            row["customer_id"]: row for row in night.rows("rfm.scores", where=f"as_of = date '{day}'")
-        }
+        self.customers = {row["customer_id"]: row for row in night.rows("rfm.scores", where=f"as_of = date '{day}'")}
         self.cuts: Mapping[tuple[str, str], list[Decimal]] = defaultdict(list)
         for row in night.rows("rfm.thresholds", where=f"as_of = date '{day}' and at_least is not null"):
             self.cuts[row["measure"], row["within"]].append(row["at_least"])
@@ -105,9 +103,7 @@ class Side:
             elif not others and not cuts:
                 d = self.definition.get("divisions", {}).get(measure, 5)
                 cuts = [value + self.definition.get("cut_offset", 0)] * (d - 1)
-            scores[measure] = score(
-                self.definition, measure, [*others.values()], place, value, cuts
-            )
+            scores[measure] = score(self.definition, measure, [*others.values()], place, value, cuts)
         on_five = {}
         for measure, found in scores.items():
             d = self.definition.get("divisions", {}).get(measure, 5)
@@ -148,7 +144,12 @@ def test_each_cause_gets_what_it_adds_on_average_over_all_orders(scored: tuple[R
     for move, row in found.items():
         assert sum(row[column] for column in columns) == row["customers"], row
         for column, cause in zip(columns, CAUSES, strict=True):
-            assert abs(Fraction(row[column]) - parts[move][cause]) < Fraction(2, 10_000), (move, column, row, parts[move])
+            assert abs(Fraction(row[column]) - parts[move][cause]) < Fraction(2, 10_000), (
+                move,
+                column,
+                row,
+                parts[move],
+            )
 
 
 @pytest.mark.parametrize("scored", ["midrank"], indirect=True)
