@@ -19,7 +19,8 @@ def _figure(*traces: Any, title: str, height: int = 420, **layout: Any) -> go.Fi
     figure = go.Figure(data=list(traces))
     figure.update_layout(
         title={"text": title, "x": 0, "font": {"size": 15}},
-        height=height, margin={"l": 50, "r": 20, "t": 45, "b": 45}, template="plotly_white", colorway=COLOURS,
+        height=height,
+        margin={"l": 50, "r": 20, "t": 45, "b": 45}, template="plotly_white", colorway=COLOURS,
         **layout,
     )  # fmt: skip
     return figure
@@ -48,7 +49,8 @@ def treemap(table: pa.Table) -> go.Figure:
     """Area: customers; colour: money of each."""
     rows: Rows = table.to_pylist()
     tree = go.Treemap(
-        labels=[row["segment"] for row in rows], parents=[""] * len(rows), root={"color": "white"}, values=_floats(rows, "customers"),
+        labels=[row["segment"] for row in rows], parents=[""] * len(rows), root={"color": "white"},
+        values=_floats(rows, "customers"),
         marker={"colors": _floats(rows, "revenue_each"), "colorscale": SCALE, "showscale": True,
                 "colorbar": {"title": {"text": "revenue each"}}},
         customdata=[[str(row["revenue"]), str(row["percent"])] for row in rows],
@@ -72,24 +74,62 @@ def grid(table: pa.Table, measure: str, title: str) -> go.Figure:
 
 
 def flows(table: pa.Table) -> go.Figure:
-    """Segments on the earlier date to the left, on the later to the right."""
-    rows: Rows = table.to_pylist()
-    left = sorted({row["from_segment"] for row in rows})
-    right = sorted({row["to_segment"] for row in rows})
-    colour = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(sorted({*left, *right}))}
-    sankey = go.Sankey(
-        node={
-            "label": [name or "(not scored)" for name in (*left, *right)], "pad": 12, "thickness": 14,
-            "color": [colour[name] for name in (*left, *right)],
-        },
-        link={
-            "source": [left.index(row["from_segment"]) for row in rows],
-            "target": [len(left) + right.index(row["to_segment"]) for row in rows],
-            "value": _floats(rows, "customers"),
-            "color": [f"rgba{(*_rgb(colour[row['from_segment']]), 0.35)}" for row in rows],
-        },
+    """A Sankey diagram: segments on the earlier date to the left, on the later to the right.
+
+    Drawn as ribbons, because plotly's own Sankey does not draw inside a web component, where marimo puts figures.
+    """
+    rows: Rows = [row for row in table.to_pylist() if row["customers"]]
+    sides = [_stacked(rows, "from_segment"), _stacked(rows, "to_segment")]
+    names = sorted({*sides[0], *sides[1]})
+    colour = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(names)}
+    filled = [{name: low for name, (low, _) in side.items()} for side in sides]
+    curve = [(step / 20, (step / 20) ** 2 * (3 - step / 10)) for step in range(21)]
+    ribbons = []
+    for row in sorted(rows, key=lambda row: (row["from_segment"], row["to_segment"])):
+        start, end, size = filled[0][row["from_segment"]], filled[1][row["to_segment"]], row["customers"]
+        filled[0][row["from_segment"]] += size
+        filled[1][row["to_segment"]] += size
+        lower = [(x, start + (end - start) * share) for x, share in curve]
+        outline = lower + [(x, y + size) for x, y in reversed(lower)]
+        ribbons.append(
+            go.Scatter(
+                x=[x for x, _ in outline], y=[y for _, y in outline], fill="toself", mode="lines", hoveron="fills",
+                line={"width": 0}, fillcolor=f"rgba{(*_rgb(colour[row['from_segment']]), 0.4)}", showlegend=False,
+                text=f"{_named(row['from_segment'])} → {_named(row['to_segment'])}: {size:,} customers",
+                hoverinfo="text",
+            )
+        )  # fmt: skip
+    figure = _figure(
+        *ribbons, title="From segment to segment, in customers", height=560,
+        xaxis={"visible": False, "range": [-0.45, 1.45]}, yaxis={"visible": False, "autorange": "reversed"},
     )  # fmt: skip
-    return _figure(sankey, title="From segment to segment, in customers", height=560)
+    for side, (x, anchor) in zip(sides, ((0.0, "right"), (1.0, "left")), strict=True):
+        for name, (low, high) in side.items():
+            figure.add_shape(
+                type="rect", x0=x - 0.012, x1=x + 0.012, y0=low, y1=high, fillcolor=colour[name], line_width=0
+            )
+            figure.add_annotation(
+                x=x + (0.02 if x else -0.02), y=(low + high) / 2, text=f"{_named(name)} {high - low:,.0f}",
+                xanchor=anchor, showarrow=False, font={"size": 11},
+            )  # fmt: skip
+    return figure
+
+
+def _stacked(rows: Rows, side: str) -> dict[str, tuple[float, float]]:
+    """Where each segment of one side begins and ends, one below the other with a gap between."""
+    sizes: dict[str, int] = {}
+    for row in rows:
+        sizes[row[side]] = sizes.get(row[side], 0) + row["customers"]
+    gap = sum(sizes.values()) * 0.02
+    places, top = {}, 0.0
+    for name in sorted(sizes):
+        places[name] = (top, top + sizes[name])
+        top += sizes[name] + gap
+    return places
+
+
+def _named(segment: str) -> str:
+    return segment or "(not scored)"
 
 
 def _rgb(colour: str) -> tuple[int, ...]:

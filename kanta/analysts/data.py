@@ -97,7 +97,8 @@ class Published:
     def trend(self, filters: Filters) -> pa.Table:
         """Customers and money of each segment over all dates."""
         return self.ask(
-            "select as_of, segment, cast(sum(customers) as bigint) as customers, cast(sum(purchases) as bigint) as purchases, sum(revenue) as revenue"
+            "select as_of, segment, cast(sum(customers) as bigint) as customers,"
+            " cast(sum(purchases) as bigint) as purchases, sum(revenue) as revenue"
             f" from analysts._cube where definition = $definition and {filters.where()} group by all order by all",
             filters,
         )
@@ -124,8 +125,8 @@ class Published:
     def customers(self, filters: Filters) -> pa.Table:
         """The customers behind a view, best first."""
         return self.ask(
-            "select customer_id, segment, composite, r, f, m, last_purchase_on, frequency, monetary_total, channel, tier,"
-            " country from rfm.scores left join analysts._profiles using (customer_id)"
+            "select customer_id, segment, composite, r, f, m, last_purchase_on, frequency, monetary_total,"
+            " channel, tier, country from rfm.scores left join analysts._profiles using (customer_id)"
             f" where definition = $definition and as_of = $as_of and {filters.where()}"
             " order by monetary_total desc, customer_id",
             filters,
@@ -209,7 +210,8 @@ class Published:
 
     def lifetime_customers(self, filters: Filters) -> pa.Table:
         return self.ask(
-            "select lives.customer_id, segment, channel, tier, country, lives.* exclude (customer_id, definition, as_of)"
+            "select lives.customer_id, segment, channel, tier, country,"
+            " lives.* exclude (customer_id, definition, as_of)"
             f" {self._lifetimes(filters)} order by expected_value_365d desc nulls last, lives.customer_id",
             filters,
         )

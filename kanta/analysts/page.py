@@ -2,7 +2,7 @@
 
 import marimo
 
-app = marimo.App(width="full", app_title="Kanta for analysts", html_head_file="head.html")
+app = marimo.App(width="full", app_title="Kanta for analysts")
 
 
 @app.cell

@@ -99,7 +99,7 @@ def lifetime(book: Published, at: Filters, customer: str) -> Sections:
     if not models.num_rows:
         yield Section(
             "lifetime_models",
-            "No lifetime value yet: it is worked out at a month's end, for definitions with `lifetime`.",
+            "No lifetime value yet: a definition with `lifetime` gets it at a month's end.",
         )
         return
     refused = [row for row in models.to_pylist() if not row["published"]]
@@ -134,8 +134,10 @@ def one_customer(book: Published, at: Filters, customer: str) -> Sections:
         return
     newest = scores.slice(0, 1).to_pylist()
     lines = [_digit(book, at, newest[0], measure) for measure in ("recency", "frequency", "monetary")] if newest else []
-    title = f"**{customer}** is in **{newest[0]['segment']}**, composite {newest[0]['composite']}, on {newest[0]['as_of']}." \
-        if newest else f"**{customer}** has no score up to {at.as_of}: no purchase in the period."  # fmt: skip
+    title = f"**{customer}** has no score up to {at.as_of}: no purchase in the period."
+    if newest:
+        now = newest[0]
+        title = f"**{customer}** is in **{now['segment']}**, composite {now['composite']}, on {now['as_of']}."
     yield Section("scores", "\n\n".join([title, *lines]), (), scores)
     yield from _contacts(book, customer)
     yield Section("purchases", "", (charts.story(purchases),), purchases)

@@ -2,8 +2,8 @@
 
 Both say that a customer buys at its own steady rate (gamma over customers) until it silently leaves. BG/NBD (Fader,
 Hardie and Lee 2005): it may leave after each purchase, with its own probability (beta). Pareto/NBD (Schmittlein,
-Morrison and Colombo 1987): at any time, at its own rate (gamma). ``x`` repeat purchases, ``t_x`` time to the last, ``t``
-time observed, in one unit; all functions take arrays of histories and answer for each.
+Morrison and Colombo 1987): at any time, at its own rate (gamma). ``x`` repeat purchases, ``t_x`` time to the last,
+``t`` time observed, in one unit; all functions take arrays of histories and answer for each.
 """
 
 from __future__ import annotations

@@ -122,25 +122,12 @@ def test_a_phone_is_no_email(engine: Engine) -> None:
 
 def test_the_control_group_is_stable_and_about_as_large_as_asked(engine: Engine) -> None:
     many = 4000
+    who, loyal = [f"C{n}" for n in range(many)], ["Loyal"] * many
     engine.register(
-        "audience.customers",
-        pa.table(
-            {
-                "customer_id": [f"C{n}" for n in range(many)],
-                **{c: ["Loyal"] * many for c in ("segment", "language", "tier")},
-            }
-        ),
+        "audience.customers", pa.table({"customer_id": who, "segment": loyal, "language": loyal, "tier": loyal})
     )
-    engine.register(
-        "marketing.contact_list",
-        pa.table(
-            {
-                "customer_id": [f"C{n}" for n in range(many)],
-                "kind": ["email"] * many,
-                "value": [f"{n}@x.fi" for n in range(many)],
-            }
-        ),
-    )
+    listed = {"customer_id": who, "kind": ["email"] * many, "value": [f"{name}@x.fi" for name in who]}
+    engine.register("marketing.contact_list", pa.table(listed))
     first = chosen(engine, control="12.5", campaign="spring").rows
     assert first.equals(chosen(engine, control="12.5", campaign="spring").rows)
     assert 400 < first["group"].to_pylist().count("control") < 600

@@ -80,7 +80,7 @@ def drawn(page: Any, charts: int) -> None:
                 if (element.shadowRoot) look(element.shadowRoot);
             });
             look(document);
-            const marks = ".point, .slice, .sankey-link, .hm image, .heatmaplayer image, .scatterlayer .trace, .surface";
+            const marks = ".point, .slice, .heatmaplayer image, .scatterlayer .trace path";
             return found.length === charts && found.every(plot => plot.querySelector(marks));
         }""",
         arg=charts,
