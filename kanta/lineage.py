@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -14,23 +15,55 @@ from kanta import contracts, models
 Source = tuple[str, str]  # table, column
 
 
-@cache
 def of_table(table: str) -> dict[str, tuple[Source, ...]]:
     """Each column of a model with the columns of tables its value comes from, in name order.
 
     Of an expression all columns in it count, also those that only decide; joins and conditions outside do not. What
-    code or the programme provides is named as it is (``programme.…``, ``rfm._scored``). No model: nothing.
+    code or the programme provides is named as it is (``programme.…``, ``loyalty._stays``). No model: nothing.
     """
+    return {column: _ends(sources) for column, sources in _direct(table).items()}
+
+
+def _ends(sources: frozenset[Source]) -> tuple[Source, ...]:
+    """What private steps are made from in the end; steps may lead round in circles, as scoring does by level."""
+    ends, seen, waiting = set[Source](), set[Source](), [*sources]
+    while waiting:
+        source = waiting.pop()
+        if source in seen:
+            continue
+        seen.add(source)
+        table, column = source
+        steps = _steps(table)
+        behind = [end for step in steps for end in _direct(step).get(column, ())]
+        if steps:
+            waiting += behind
+        else:
+            ends.add(source)
+    return tuple(sorted(ends))
+
+
+def _steps(table: str) -> list[str]:
+    """The models that make a private step; none: a table, or a step that code makes from what is no column."""
+    from kanta.documents import made_by_code
+
+    if not table.split(".")[1].startswith("_"):
+        return []
+    return [table] if table in models.models() else sorted(made_by_code().get(table, ()))
+
+
+@cache
+def _direct(table: str) -> dict[str, frozenset[Source]]:
+    """Each column of a model with the columns that its own statement names for it."""
     model = models.models().get(table)
     if model is None:
         return {}
-    schema = {name: {column: "varchar" for column in columns} for name in model.inputs if (columns := _columns(name))}
-    nested: dict[str, dict[str, dict[str, str]]] = {}
-    for name, columns in schema.items():
-        nested.setdefault(name.split(".")[0], {})[name.split(".")[1]] = columns
+    known: dict[str, Any] = {}
+    for name in model.inputs:
+        if columns := _columns(name):
+            known.setdefault(name.split(".")[0], {})[name.split(".")[1]] = dict.fromkeys(columns, "varchar")
     try:
-        tree = qualify(
-            sqlglot.parse_one(model.sql, dialect="duckdb"), schema=nested, dialect="duckdb",
+        tree: Any = qualify(
+            sqlglot.parse_one(model.sql, dialect="duckdb"), schema=known, dialect="duckdb",
             validate_qualify_columns=False, quote_identifiers=False, identify=False,
         )  # fmt: skip
     except sqlglot.errors.SqlglotError:
@@ -38,10 +71,7 @@ def of_table(table: str) -> dict[str, tuple[Source, ...]]:
     scope = build_scope(tree)
     if scope is None:
         return {}
-    return {
-        name: tuple(sorted({end for source in _sources(scope, name, frozenset()) for end in _through(source)}))
-        for name in tree.named_selects
-    }
+    return {name: frozenset(_sources(scope, name, frozenset())) for name in tree.named_selects}
 
 
 @cache
@@ -55,21 +85,11 @@ def _columns(table: str) -> tuple[str, ...]:
         return tuple(RELATIONS[table])
     model = models.models().get(table)
     if model is None:
-        return ()
-    names = tuple(sqlglot.parse_one(model.sql, dialect="duckdb").named_selects)
+        steps = _steps(table)
+        return _columns(steps[0]) if steps else ()
+    tree: Any = sqlglot.parse_one(model.sql, dialect="duckdb")
+    names = tuple(tree.named_selects)
     return names if names != ("*",) else _columns(model.inputs[0])
-
-
-@cache
-def _through(source: Source) -> tuple[Source, ...]:
-    """A column of a private step is what that is made from; any other is an end."""
-    from kanta.documents import made_by_code
-
-    table, column = source
-    if not table.split(".")[1].startswith("_"):
-        return (source,)
-    steps = [table] if table in models.models() else sorted(made_by_code().get(table, ()))
-    return tuple(sorted({end for step in steps for end in of_table(step).get(column, ())})) or (source,)
 
 
 def _sources(scope: Scope, column: str, seen: frozenset[tuple[int, str]]) -> set[Source]:
@@ -77,17 +97,17 @@ def _sources(scope: Scope, column: str, seen: frozenset[tuple[int, str]]) -> set
     if (id(scope), column) in seen:
         return set()
     seen = seen | {(id(scope), column)}
+    found: set[Source] = set()
+    query: Any = scope.expression
     if scope.set_operation_scopes:
-        position = scope.set_operation_scopes[0].expression.named_selects.index(column)
-        found: set[Source] = set()
-        for part in scope.set_operation_scopes:
-            names = part.expression.named_selects
-            found |= _sources(part, names[position] if position < len(names) else column, seen)
+        position = query.named_selects.index(column)
+        for branch in scope.set_operation_scopes:
+            side: Any = branch.expression
+            found |= _sources(branch, side.named_selects[position], seen)
         return found
-    select = next((part for part in scope.expression.selects if part.alias_or_name in (column, "*")), None)
+    select = next((part for part in query.selects if part.alias_or_name in (column, "*")), None)
     if select is None:
         return set()
-    found = set()
     for part in select.find_all(exp.Column):
         # A step made by code has no columns to qualify by; where it is the only source, it is meant.
         chosen = [source for _, source in scope.selected_sources.values()]

@@ -17,7 +17,11 @@ def made_from(table: str, column: str) -> set[str]:
         ("rfm.scores", "customer_id", {"sales.transactions.customer_id", "reference.loyalty_cards.customer_id"}),
         ("rfm.scores", "segment", {"programme.rfm_segments.segment"}),
         ("rfm.cohorts", "definition", {"programme.rfm_due.definition"}),
-        ("loyalty.balances", "available", {"loyalty.lots.remaining", "loyalty.lots.usable_from"}),
+        (
+            "loyalty.balances",
+            "available",
+            {"loyalty.lots.remaining", "loyalty.lots.usable_from", "loyalty.entries.points"},
+        ),
     ],
 )
 def test_a_column_is_followed_through_private_steps(table: str, column: str, sources: set[str]) -> None:

@@ -8,7 +8,6 @@ What each customer did is SQL (``transforms/rfm/_lifetime_*.sql``); the models s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from kanta.lifetime.amounts import GammaGamma
 from kanta.lifetime.fitting import Fit
-from kanta.lifetime.purchases import MODELS, Histories, PurchaseModel, bounds
+from kanta.lifetime.purchases import MODELS, BgNbd, Histories, PurchaseModel, bounds
 
 if TYPE_CHECKING:
     from kanta.night import Night
@@ -107,10 +106,10 @@ def _purchases(
 ) -> tuple[PurchaseModel | None, dict[str, Any]]:
     """The fitted model if it may be published, and its row of rfm.lifetime_models."""
     repeaters = _repeaters(histories)
-    row = {"model": name, "customers": int(histories.customers.sum()), "repeat_customers": repeaters}
+    row: dict[str, Any] = {"model": name, "customers": int(histories.customers.sum()), "repeat_customers": repeaters}
     if repeaters < LEAST_REPEATERS:
         return None, row | _refused(_too_few(repeaters))
-    fit_model: Callable[[Histories], PurchaseModel] = MODELS[name].fitted
+    fit_model = MODELS[name]
     fitted = fit_model(histories)
     row |= _of(fitted.fit)
     if fitted.fit.problem:
@@ -159,7 +158,7 @@ def _amounts(night: Night, run: int) -> tuple[GammaGamma | None, dict[str, Any]]
     )
     x, average, customers = (_floats(table, name) for name in ("x", "average", "customers"))
     buyers = int(customers.sum())
-    row = {"model": GammaGamma.name, "customers": buyers, "repeat_customers": buyers}
+    row: dict[str, Any] = {"model": GammaGamma.name, "customers": buyers, "repeat_customers": buyers}
     if len(np.unique(average)) < 2:
         return None, row | _refused("fewer than two customers differ in their average repeat purchase")
     fitted = GammaGamma.fitted(x, average, customers)
@@ -197,7 +196,7 @@ def _register(
         for row in models
     ]
     night.engine.register("rfm._lifetime_fits", pa.Table.from_pylist(texts))
-    empty = _expectations(0, MODELS["bg_nbd"](_NO_FIT), Histories(*(np.zeros(0) for _ in range(4))), 1.0)
+    empty = _expectations(0, BgNbd(_NO_FIT), Histories(*(np.zeros(0) for _ in range(4))), 1.0)
     night.engine.register("rfm._lifetime_fitted", pa.concat_tables(expectations or [empty]))
     exact = "cast({0} as decimal(9, 2)) as {0}"
     purchases = ", ".join(

@@ -53,7 +53,9 @@ class Histories:
 class PurchaseModel(Protocol):
     """A fitted model."""
 
-    fit: Fit
+    @property
+    def fit(self) -> Fit:
+        """Its parameters."""
 
     def p_alive(self, of: Histories) -> Floats:
         """Probability that a customer has not left by the end of what was observed."""
@@ -270,4 +272,8 @@ def bounds(model: PurchaseModel, of: Histories, horizon: float) -> tuple[Counts,
     return low, high
 
 
-MODELS: dict[str, type[BgNbd] | type[ParetoNbd]] = {"bg_nbd": BgNbd, "pareto_nbd": ParetoNbd}
+#: How each model is fitted, by its name in a programme.
+MODELS: dict[str, Callable[[Histories], PurchaseModel]] = {
+    "bg_nbd": BgNbd.fitted,
+    "pareto_nbd": ParetoNbd.fitted,
+}

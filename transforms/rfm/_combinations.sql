@@ -4,9 +4,10 @@
 -- others, weighed 3, 1, 1, 3 by how many of them are new already.
 with
 
+-- Each of the four is that of one of the two sides of a pair.
 bits as (
-    select bit
-    from (values (0), (1)) as listed (bit)
+    select distinct case side when 'new' then 1 else 0 end as bit
+    from rfm._pairs
 ),
 
 combinations as (

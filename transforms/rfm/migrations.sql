@@ -127,9 +127,9 @@ running as (
 select
     now.definition,
     now.as_of,
-    before.as_of as previous_as_of,
     flows.from_segment,
     flows.to_segment,
+    before.as_of as previous_as_of,
     flows.customers,
     flows.revenue,
     flows.revenue_before,
