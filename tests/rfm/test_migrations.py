@@ -41,8 +41,8 @@ DEFINITIONS: dict[str, Row] = {
 def purchases(seed: int) -> list[Row]:
     chance = Random(seed)  # noqa: S311
     return [
-        sale(f"K{chance.randint(1, 24):02d}", date(2026, 1, 1) + timedelta(days=chance.randrange(90)), f"{amount}.00")
-        for amount in (chance.choice((5, 10, 40, 90)) for _ in range(80))
+        sale(f"K{chance.randint(1, 15):02d}", date(2026, 1, 1) + timedelta(days=chance.randrange(90)), f"{amount}.00")
+        for amount in (chance.choice((5, 10, 40, 90)) for _ in range(55))
     ]
 
 
