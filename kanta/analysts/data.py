@@ -20,7 +20,7 @@ PREPARED = ("analysts._profiles", "analysts._cube", "analysts._cards", "analysts
 READ = (
     "rfm.scores", "rfm.segments", "rfm.thresholds", "rfm.migrations", "rfm.cohorts", "rfm.lifetime_models",
     "rfm.lifetime_value", "sales.transactions", "loyalty.entries", "loyalty.card_tiers", "loyalty.balances",
-    "reference.loyalty_cards",
+    "reference.loyalty_cards", "customers.contacts",
 )  # fmt: skip
 
 #: The filters that are traits of a customer, in the order they are shown.

@@ -9,7 +9,6 @@ from typing import Any
 import plotly.graph_objects as go
 import pyarrow as pa
 
-from kanta import contracts
 from kanta.analysts import charts
 from kanta.analysts.data import Filters, Published
 
@@ -177,12 +176,11 @@ def _digit(book: Published, at: Filters, score: dict[str, Any], measure: str) ->
 
 def _contacts(book: Published, customer: str) -> Sections:
     """Contacts of the customer master, masked unless settings allow."""
-    if "customers.contacts" not in contracts.lake():
-        return
     found = book.ask(
         "select kind, value, is_primary, is_valid, consent from customers.contacts where account = $customer"
-        " and valid_to is null order by kind, contact_no",
+        " and (valid_to is null or valid_to >= $day) order by kind, contact_no",
         customer=customer,
+        day=book.business_date,
     ).to_pylist()
     rows = [{**row, "value": row["value"] if book.personal else masked(row["value"])} for row in found]
     if rows:
