@@ -8,7 +8,7 @@ PORT ?= 8080
 export KANTA_HOME ?= $(CURDIR)/data
 export AIRFLOW_HOME := $(CURDIR)
 
-.PHONY: help setup demo test check up down bench docs lock clean
+.PHONY: help setup demo analysts test check up down bench docs lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ setup: $(VENV)/.development  ## the environment, with what tests and checks need
 
 demo: $(VENV)/.runtime  ## six weeks of real receipts, night by night, the last one through the real DAGs
 	$(BIN)/kanta demo --airflow
+
+analysts: $(VENV)/.runtime  ## the analysts' page, in the browser
+	$(BIN)/kanta analysts
 
 up: $(VENV)/.runtime  ## Airflow on this home, in the background; says where it is (PORT=8080)
 	@$(BIN)/python scripts/airflow_server.py up $(PORT)

@@ -9,6 +9,8 @@ from typing import Any
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
+from kanta.errors import KantaError
+from kanta.home import Home
 from kanta.orchestration import LAKE, OpeningDay
 
 
@@ -24,9 +26,19 @@ def on_starting(component: Any) -> None:
             Pool.create_or_update_pool(LAKE, slots=1, description="The lake has one writer.", include_deferred=False)
 
 
+def _analysts_page() -> str:
+    """Where the analysts' page is, as settings.yaml says; a wrong one must not keep Airflow from starting."""
+    with suppress(KantaError):
+        return Home.default().settings.analysts_url or "http://localhost:2718"
+    return "http://localhost:2718"
+
+
 class KantaPlugin(AirflowPlugin):
     """Found by Airflow because Kanta is installed beside it."""
 
     name = "kanta"
     listeners = [sys.modules[__name__]]  # noqa: RUF012
     deadline_references = [OpeningDay]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {"name": "Analysts' page", "href": _analysts_page(), "destination": "nav", "category": "browse"}
+    ]

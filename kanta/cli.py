@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,28 @@ def _parser() -> argparse.ArgumentParser:
     report = command("report", _report, "one self-contained HTML page of a night")
     report.add_argument("--date", type=_date, help="the business date (default: the last published night)")
     report.add_argument("--output", type=Path, metavar="FILE")
+
+    audience = command("audience", _audience, "a consented, deduplicated list for a campaign, and who was left out")
+    audience.add_argument(
+        "condition", metavar="SQL", help="a condition on one customer: segment = 'Champions' and r >= 4"
+    )
+    audience.add_argument("--channel", choices=("email", "phone"), required=True)
+    audience.add_argument(
+        "--definition", metavar="ID", help="the RFM definition whose scores count (default: the first)"
+    )
+    audience.add_argument(
+        "--control", type=_percent, default=Decimal(0), metavar="PERCENT", help="held back to compare"
+    )
+    audience.add_argument("--campaign", default="", metavar="NAME", help="another name, another control group")
+    audience.add_argument(
+        "--suppress", action="append", default=[], type=Path, metavar="FILE",
+        help="CSV of contacts or customers not to be written to (columns value, reason); may be repeated",
+    )  # fmt: skip
+    audience.add_argument("--output", type=Path, metavar="FILE", help="write the list there as CSV instead of printing")
+
+    analysts = command("analysts", _analysts, "serve the analysts' page on this machine")
+    analysts.add_argument("--port", type=int, default=2718)
+    analysts.add_argument("--no-browser", action="store_true", help="only say where it is")
 
     maintenance = command("maintenance", _maintenance, "compaction, snapshot expiry, removal of leftovers")
     maintenance.add_argument("--keep", type=int, default=30, metavar="N", help="publications kept for --as-of")
@@ -354,6 +377,46 @@ def _report(options: argparse.Namespace) -> int:
     elif not options.quiet:
         print(path)
     return DONE
+
+
+def _percent(text: str) -> Decimal:
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal(-1)
+    if not 0 <= found < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage from 0 to below 100")
+    return found
+
+
+def _audience(options: argparse.Namespace) -> int:
+    from kanta import audience
+    from kanta.analysts.downloads import csv
+
+    found = audience.of(
+        Home.default(), options.condition, options.channel, definition=options.definition, control=options.control,
+        campaign=options.campaign, suppress=tuple(options.suppress),
+    )  # fmt: skip
+    said = {**found.counts(), "left_out": found.left_out}
+    if options.output:
+        options.output.write_bytes(csv(found.rows))
+    if options.json:
+        rows = {} if options.output else {"rows": found.rows.to_pylist()}
+        print(json.dumps(said | rows, default=str))
+        return DONE
+    if not options.output:
+        sys.stdout.write(csv(found.rows).decode())
+    if not options.quiet:
+        print(", ".join(f"{number:,} {name}" for name, number in found.counts().items()), file=sys.stderr)
+        for reason, number in found.left_out.items():
+            print(f"  left out: {number:,} {reason}", file=sys.stderr)
+    return DONE
+
+
+def _analysts(options: argparse.Namespace) -> int:
+    from kanta import analysts
+
+    return analysts.serve(Home.default(), options.port, browser=not options.no_browser)
 
 
 def _maintenance(options: argparse.Namespace) -> int:

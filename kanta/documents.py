@@ -10,12 +10,12 @@ import argparse
 import ast
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from kanta import contracts, models
+from kanta import contracts, lineage, models
 from kanta.contracts import Column, Contract
 from kanta.home import REPOSITORY
 from kanta.programme.loading import schema_files
@@ -76,7 +76,8 @@ def data_dictionary() -> str:
         "",
         f"The {len(tables)} tables of the lake and the {len(landed)} landed copies behind them, as `kanta query` sees",
         "them. Times are UTC; points and money are decimals. **Bold** columns are the key of a row; *personal* ones",
-        "are never shown in messages and reports.",
+        "are never shown in messages and reports. *Made from* names the columns a value is worked out of,",
+        "private steps looked through; what only joins or filters is not named.",
         "",
         "| kind | how a night writes it |",
         "|---|---|",
@@ -120,20 +121,30 @@ def _table(contract: Contract, columns: Sequence[Column], origin: str) -> list[s
         f"* **Made from** {origin}.",
         *(f"* **Check** ({check.severity}): {check.description or check.name}" for check in contract.checks),
         "",
-        *_columns(columns, contract.key),
+        *_columns(columns, contract.key, _made_from(contract.name)),
         "",
     ]
 
 
-def _columns(columns: Iterable[Column], key: Sequence[str]) -> list[str]:
+def _made_from(table: str) -> dict[str, str]:
+    """Of each column of a model, the columns it is made from, as text."""
+    return {
+        column: ", ".join(f"`{source}.{name}`" for source, name in sources)
+        for column, sources in lineage.of_table(table).items()
+    }
+
+
+def _columns(columns: Iterable[Column], key: Sequence[str], made_from: Mapping[str, str] | None = None) -> list[str]:
     rows = []
     for column in columns:
         name = f"**{column.name}**" if column.name in key else column.name
         meaning = [column.description] if column.description else []
         meaning += [f"One of {', '.join(f'`{value}`' for value in column.allowed)}."] if column.allowed else []
         meaning += ["*Personal.*"] if column.personal else []
-        rows.append(f"| {name} | {column.type.lower()} | {' '.join(meaning).replace('|', '&#124;')} |")
-    return ["| column | type | meaning |", "|---|---|---|", *rows]
+        origin = f" {made_from.get(column.name) or ''} |" if made_from else ""
+        rows.append(f"| {name} | {column.type.lower()} | {' '.join(meaning).replace('|', '&#124;')} |{origin}")
+    head = ["| column | type | meaning |", "|---|---|---|"]
+    return [head[0] + " made from |", head[1] + "---|", *rows] if made_from else [*head, *rows]
 
 
 def _origin(table: str) -> str:

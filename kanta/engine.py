@@ -37,12 +37,12 @@ def literal(value: object) -> str:
 class Engine:
     """One DuckDB connection with explicit settings; use as a context manager.
 
-    ``workspace`` holds what is spilled; it is removed at the end.
+    ``workspace`` holds what is spilled; it is removed at the end. ``database``: a file that keeps what is defined.
     """
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, database: Path | None = None) -> None:
         self.workspace = workspace
-        self.con = duckdb.connect(":memory:")
+        self.con = duckdb.connect(str(database) if database else ":memory:")
         self._schemas: set[str] = set()
         self._views: set[str] = set()
         settings = {

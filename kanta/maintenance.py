@@ -14,6 +14,7 @@ from kanta.engine import Engine, literal
 from kanta.home import Home
 from kanta.lake import Lake, State, partition_of
 from kanta.night import Night
+from kanta.reading import refresh_analysts_file
 
 
 def run(home: Home, *, keep: int = 30) -> dict[str, int]:
@@ -65,6 +66,7 @@ def _compact(home: Home, lake: Lake) -> int:
         if done:
             lake.move_head(replace(night.state, seq=night.seq))
             lake.publish(head.business_date)
+            refresh_analysts_file(home)
     return done
 
 

@@ -567,6 +567,9 @@ def publish(
                 next_step=f"correct the cause, then: kanta run --date {business_date}",
             )
         state = lake.publish(through)
+        from kanta.reading import refresh_analysts_file
+
+        refresh_analysts_file(home)
         warned = sum(not r.success for r in results)
         seconds = time.perf_counter() - begun
         reporter.say(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from dataclasses import replace
 from datetime import date
@@ -67,6 +68,33 @@ def hq_names(home: Home) -> HqNames:
             databases=column('"database"', "reference.channels"),
             data_groups=column("data_group", "reference.channels"),
         )
+
+
+def open_published(home: Home, *tables: str) -> Night:
+    """The newest publication as a night that only reads, with these tables attached; raises when there is none."""
+    lake = Lake(home)
+    state = lake.published()
+    night = Night(home, lake, Engine(lake.root / "work"), "reading", state, state.night)
+    night.attach(*tables)
+    return night
+
+
+def refresh_analysts_file(home: Home) -> Path:
+    """Writes ``lake/analysts.duckdb`` anew: a view for each table over the files of the newest publication.
+
+    Any DuckDB client opens it read-only and sees schema.table as ``kanta query`` does. It is put in place in one
+    rename: who has it open goes on with the night before.
+    """
+    lake = Lake(home)
+    state = lake.published()
+    target = lake.root / "analysts.duckdb"
+    fresh = target.with_name(f".analysts.{os.getpid()}.duckdb")
+    fresh.unlink(missing_ok=True)
+    with Engine(lake.root / "work", fresh) as engine:
+        Night(home, lake, engine, "reading", state, state.night).attach(*names())
+        engine.con.execute("checkpoint")
+    fresh.replace(target)
+    return target
 
 
 def _asked_for(sql: str) -> list[str]:

@@ -1,7 +1,8 @@
 """RFM analysis (spec: 5-rfm.md): scores, thresholds and segments of the definitions due, under ``transforms/rfm``.
 
 One thing SQL alone cannot say: a measure of lower priority is scored within the groups that those above it made.
-So the same statements run once for each level of priority, on what the levels before have left in ``rfm._scored``.
+So the same statements run once for each level of priority, on what the levels before have left in ``rfm._scored``;
+and again for the imagined cases that say where a move between segments comes from, in ``rfm._imagined``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,16 @@ from kanta import models
 if TYPE_CHECKING:
     from kanta.night import Night
 
-MEASURED = ("rfm._runs", "rfm._options", "rfm._channel_days", "rfm._purchases", "rfm._measures")
+MEASURED = (
+    "rfm._runs", "rfm._definition_options", "rfm._options", "rfm._channel_days", "rfm._day_rates", "rfm._purchases",
+    "rfm._measures",
+)  # fmt: skip
 LEVEL = ("rfm._to_score", "rfm._values", "rfm._level_cuts", "rfm._level_scores")
+MOVED = (
+    "rfm._pairs", "rfm._pair_options", "rfm._pair_scores", "rfm._combinations", "rfm._moves", "rfm._movers",
+    "rfm._standings",
+)  # fmt: skip
+IMAGINED = ("rfm._questions", "rfm._answers")
 
 NO_SCORES = """
     create or replace table rfm._scored (
@@ -30,11 +39,18 @@ NO_CUTS = """
 """
 
 
+NOT_IMAGINED = """
+    create or replace table rfm._imagined (
+        run bigint, mover bigint, combination integer, measure varchar, level bigint, score integer
+    )
+"""
+
+
 def score(night: Night) -> None:
     """Scores every customer for each row of ``programme.rfm_due`` in one pass; nothing due, nothing done.
 
-    Replaces the partitions of the dates due in rfm.scores, rfm.thresholds and rfm.segments as a whole, so doing it
-    again changes nothing. Needs the ``programme.*`` relations registered for the dates due.
+    Replaces the partitions of the dates due in the tables of ``rfm`` as a whole, so doing it again changes nothing.
+    Needs the ``programme.*`` relations registered for the dates due.
     """
     due = [as_of for (as_of,) in night.engine.rows("select distinct as_of from programme.rfm_due order by as_of")]
     if not due:
@@ -46,6 +62,50 @@ def score(night: Night) -> None:
     # Counted from the scores as committed, compared with the segments of the dates before.
     night.attach("rfm.scores", "rfm.segments")
     _put(night, "rfm.segments", due)
+    _explain_moves(night)
+    _put(night, "rfm.migrations", due)
+    _keep_history(night)
+    _look_ahead(night)
+
+
+def _explain_moves(night: Night) -> None:
+    """Fills ``rfm._imagined``: what each mover would have scored had only some of the causes come."""
+    night.define(*MOVED)
+    night.engine.execute(NOT_IMAGINED)
+    for _ in range(night.engine.value("select coalesce(max(level), 0) from rfm._pair_options")):
+        night.define(*IMAGINED)
+        night.engine.execute("insert into rfm._imagined by name select * from rfm._answers")
+    night.define("rfm._outcomes")
+
+
+def _keep_history(night: Night) -> None:
+    """Adds the orders that count for the first time, and removes those kept longer than their definition says."""
+    night.attach("rfm.history", "sales.transactions", "reference.loyalty_cards")
+    night.define("rfm._history_kept")
+    dates = [as_of for (as_of,) in night.engine.rows("select distinct as_of from rfm._history_kept order by as_of")]
+    if dates:
+        kept = "select history.* from rfm.history as history inner join rfm._history_kept as dates using (as_of)"
+        night.put(
+            "rfm.history",
+            f"{models.models()['rfm.history'].sql} union all by name {kept}"
+            " where history.definition = dates.definition and dates.kept",
+            dates,
+        )
+
+
+def _look_ahead(night: Night) -> None:
+    """Cohorts and lifetimes, at a month's end."""
+    ends = [as_of for (as_of,) in night.engine.rows("select distinct as_of from rfm._runs where month_end order by 1")]
+    if not ends:
+        return
+    _put(night, "rfm.cohorts", ends)
+    due = [d for (d,) in night.engine.rows("select distinct as_of from rfm._runs where lifetime_model is not null")]
+    if due:
+        from kanta import lifetime
+
+        lifetime.foretell(night)
+        night.put("rfm.lifetime_models", "select * from rfm._lifetime_fits", due)
+        _put(night, "rfm.lifetime_value", due)
 
 
 def _put(night: Night, table: str, due: list[date]) -> None:

@@ -25,9 +25,10 @@ PUBLIC = {name: model for name, model in MODELS.items() if not model.private}
 MADE_BY_CODE = {
     "customers._checked_attributes", "customers._read_values", "customers._time_zones",
     "distribution._request",
-    "loyalty._capped_tier_points", "loyalty._credited", "loyalty._folded_entries", "loyalty._folded_lots",
-    "loyalty._folded_pieces", "loyalty._joined", "loyalty._replaced", "loyalty._stays", "loyalty._uncovered",
-    "rfm._cuts", "rfm._scored",
+    "loyalty._balances_carried", "loyalty._capped_tier_points", "loyalty._credited", "loyalty._folded_entries",
+    "loyalty._folded_lots", "loyalty._folded_pieces", "loyalty._joined", "loyalty._lots_carried", "loyalty._replaced",
+    "loyalty._stays", "loyalty._uncovered",
+    "rfm._cuts", "rfm._imagined", "rfm._lifetime_amounts", "rfm._lifetime_expectations", "rfm._scored",
 }  # fmt: skip
 
 #: What gives another answer when asked again.

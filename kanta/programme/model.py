@@ -390,6 +390,19 @@ class RfmCuts(Model):
     """Cuts of money."""
 
 
+class RfmLifetime(Model):
+    """What customers will yet buy, worked out at each month's end from all their purchases so far."""
+
+    model: Literal["bg_nbd", "pareto_nbd"] | None = "bg_nbd"
+    """The model of purchases; amounts follow Gamma-Gamma. Empty: none."""
+    unit: Literal["week", "day"] = "week"
+    """The unit of time of the parameters."""
+    holdout_days: Annotated[Whole, Field(ge=7, le=3_650)] = 90
+    """The last so many days are foretold from what came before and compared."""
+    tolerance: Annotated[Cut, Field(gt=0, le=1)] = Decimal("0.25")
+    """Nothing is published when foretold and real purchases of the holdout differ by more than this share."""
+
+
 class RfmDefinition(Model):
     """One RFM analysis (spec 5-rfm)."""
 
@@ -429,6 +442,10 @@ class RfmDefinition(Model):
     """Each night, or on the last day of each month."""
     segments: Segments = "champions_125"
     """champions_125, r_rfm, a file of your own (such as segments/own.yaml), or its lines."""
+    history_months: Annotated[Whole, Field(ge=0, le=1_200)] = 0
+    """So many months of orders are kept as they were counted (rfm.history); 0: none, and what was kept is removed."""
+    lifetime: RfmLifetime | None = None
+    """Customer lifetime value; left out: none."""
 
 
 # Call center (spec 4-call-center)
@@ -756,6 +773,10 @@ class Settings(Model):
     """The zone whose midnight ends a business day and starts its night."""
     trading_days: dict[Name, tuple[Weekday, ...]] = {}
     """Days on which a source (store, call center) must deliver; a missing one is reported."""
+    analysts_see_personal_data: Bool = False
+    """Whether the analysts' page shows names and contacts; else they are masked."""
+    analysts_url: str = ""
+    """Where the analysts' page is served, for the link in Airflow; empty: http://localhost:2718."""
 
 
 def canonical(programme: Programme) -> str:

@@ -14,7 +14,7 @@ from decimal import Decimal
 import pyarrow as pa
 
 from kanta.programme import dates
-from kanta.programme.model import EarningRule, RedemptionRule, RfmDefinition, Scheme
+from kanta.programme.model import EarningRule, RedemptionRule, RfmDefinition, RfmLifetime, Scheme
 from kanta.programme.rules import point_decimals
 from kanta.programme.segments import segment_map
 from kanta.programme.versions import Span, Version, in_force, spans
@@ -84,7 +84,8 @@ RELATIONS: dict[str, dict[str, str]] = {
         "multiplier_recency": "INTEGER", "multiplier_frequency": "INTEGER", "multiplier_monetary": "INTEGER",
         "binning": "VARCHAR", "cut_offset": "DECIMAL(18,4)", "composite": "VARCHAR", "recency_unit": "VARCHAR",
         "monetary": "VARCHAR", "amount": "VARCHAR", "subtract_returns": "BOOLEAN", "frequency_counts": "VARCHAR",
-        "schedule": "VARCHAR",
+        "schedule": "VARCHAR", "history_months": "INTEGER", "lifetime_model": "VARCHAR", "lifetime_unit": "VARCHAR",
+        "lifetime_holdout_days": "INTEGER", "lifetime_tolerance": "DECIMAL(18,4)",
     },
     "programme.rfm_channels": {"version": "INTEGER", "definition": "VARCHAR", "channel": "VARCHAR"},
     # The runs due among the days asked for, each with the purchases it looks at (both ends included).
@@ -227,6 +228,7 @@ def _rule(span: Span, scheme: Scheme, rule: EarningRule | RedemptionRule) -> Row
 
 def _rfm_definitions(span: Span) -> Rows:
     for chosen in span.version.programme.rfm:
+        lifetime = chosen.lifetime or RfmLifetime(model=None)
         yield (
             *(span.number, chosen.id, chosen.active),
             *(chosen.period.rolling, chosen.period.unit, chosen.period.start, chosen.period.end),
@@ -234,7 +236,8 @@ def _rfm_definitions(span: Span) -> Rows:
             *(getattr(chosen.priority, measure) for measure in _MEASURES),
             *(getattr(chosen.multiplier, measure) for measure in _MEASURES),
             *(chosen.binning, chosen.cut_offset, chosen.composite, chosen.recency_unit, chosen.monetary),
-            *(chosen.amount, chosen.subtract_returns, chosen.frequency_counts, chosen.schedule),
+            *(chosen.amount, chosen.subtract_returns, chosen.frequency_counts, chosen.schedule, chosen.history_months),
+            *(lifetime.model, lifetime.unit, lifetime.holdout_days, lifetime.tolerance),
         )
 
 

@@ -20,6 +20,7 @@ from kanta.programme.relations import relations as programme_relations
 Row = dict[str, Any]
 BEGINNING, FOREVER = date(1, 1, 1), date(9999, 12, 31)
 CHANNELS = {"S1": "/EU/FI/Helsinki", "S2": "/EU/SE/Stockholm", "CC1": "/EU/FI"}
+TABLES = tuple(name for name in contracts.lake() if name.startswith("rfm."))
 BASE: Row = {"id": "r", "period": {"rolling": 24, "unit": "month"}, "channels": ["all"], "schedule": "daily"}
 
 
@@ -143,6 +144,6 @@ class Rehearsal:
 @pytest.fixture
 def night(tmp_path: Path) -> Iterator[Rehearsal]:
     with Engine(tmp_path) as engine:
-        for name in ("rfm.scores", "rfm.thresholds", "rfm.segments"):
+        for name in TABLES:
             engine.attach(contracts.lake()[name], [])
         yield Rehearsal(engine)

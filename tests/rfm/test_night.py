@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from kanta import rfm
+from kanta import contracts, rfm
 from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.night import Night
 from tests.rfm.conftest import relations, sale, transactions
 
-TABLES = ("rfm.scores", "rfm.thresholds", "rfm.segments")
+TABLES = tuple(name for name in contracts.lake() if name.startswith("rfm."))
 DAYS = [date(2026, 1, 30), date(2026, 1, 31)]
 
 

@@ -34,7 +34,7 @@ def test_a_monthly_definition_runs_on_the_last_day_of_each_month_of_the_range(ni
 def test_without_customers_every_segment_is_empty_and_nothing_else_is_said(night: Rehearsal) -> None:
     night.facts([sale(None, january(3), "10.00"), sale("K1", january(4), "-5.00")])
     night.score([{"binning": "quantile"}], AS_OF)
-    assert night.puts == ["rfm.scores", "rfm.thresholds", "rfm.segments"]
+    assert night.puts == ["rfm.scores", "rfm.thresholds", "rfm.segments", "rfm.migrations", "rfm.cohorts"]
     assert night.rows("rfm.scores") == []
     assert night.rows("rfm.thresholds") == []
     assert night.engine.rows("select count(*), sum(customers), count(share) from rfm.segments") == [(11, 0, 0)]

@@ -8,7 +8,8 @@ definitions as (
     select
         version,
         definition,
-        min(period_start) as first_day,
+        -- cohorts and lifetimes begin with a customer's first purchase, however long ago
+        case when bool_or(month_end) then date '0001-01-01' else min(period_start) end as first_day,
         max(period_end) as last_day
     from rfm._runs
     group by

@@ -1,74 +1,38 @@
 -- What each due analysis says of each of its measures.
 -- grain: run, measure
--- why: the scoring is the same for all three, so it reads them as rows; the measures of the highest priority
--- present have level 1 and are scored first, those of the next within the groups these made, and so on.
+-- why: the steps of scoring know runs, not definitions and versions.
 with
 
 runs as (
     select
         run,
         definition,
-        version,
-        binning,
-        cut_offset,
-        divisions_recency,
-        divisions_frequency,
-        divisions_monetary,
-        priority_recency,
-        priority_frequency,
-        priority_monetary
+        version
     from rfm._runs
 ),
 
-measures as (
+options as (
     select
-        run,
-        definition,
         version,
+        definition,
+        measure,
         binning,
         cut_offset,
-        'recency' as measure,
-        divisions_recency as divisions,
-        priority_recency as priority
-    from runs
-
-    union all
-
-    select
-        run,
-        definition,
-        version,
-        binning,
-        cut_offset,
-        'frequency' as measure,
-        divisions_frequency as divisions,
-        priority_frequency as priority
-    from runs
-
-    union all
-
-    select
-        run,
-        definition,
-        version,
-        binning,
-        cut_offset,
-        'monetary' as measure,
-        divisions_monetary as divisions,
-        priority_monetary as priority
-    from runs
+        divisions,
+        level
+    from rfm._definition_options
 )
 
 select
-    run,
-    measure,
-    definition,
-    version,
-    binning,
-    cut_offset,
-    cast(divisions as bigint) as divisions,
-    dense_rank() over (
-        partition by run
-        order by case priority when 'high' then 1 when 'medium' then 2 else 3 end
-    ) as level
-from measures
+    runs.run,
+    options.measure,
+    runs.definition,
+    runs.version,
+    options.binning,
+    options.cut_offset,
+    options.divisions,
+    options.level
+from runs
+inner join options
+    on runs.version = options.version
+    and runs.definition = options.definition

@@ -51,53 +51,13 @@ cards as (
         valid_to
 ),
 
-rates as (
-    select
-        from_currency,
-        to_currency,
-        date,
-        rate,
-        valid_from,
-        valid_to
-    from reference.exchange_rates
-),
-
-currency_days as (
-    select distinct
-        transactions.currency,
-        transactions.business_date,
-        definitions.accounting_currency
-    from transactions
-    inner join definitions
-        on transactions.currency <> definitions.accounting_currency
-),
-
-rates_known as (
-    select
-        currency_days.currency,
-        currency_days.business_date,
-        currency_days.accounting_currency,
-        rates.rate,
-        row_number() over (
-            partition by currency_days.currency, currency_days.business_date, currency_days.accounting_currency
-            order by rates.date desc, rates.valid_from desc, rates.rate desc
-        ) as newest
-    from currency_days
-    inner join rates
-        on currency_days.currency = rates.from_currency
-        and currency_days.accounting_currency = rates.to_currency
-        and currency_days.business_date >= rates.date
-        and currency_days.business_date between rates.valid_from and rates.valid_to
-),
-
 day_rates as (
     select
         currency,
         business_date,
         accounting_currency,
         rate
-    from rates_known
-    where newest = 1
+    from rfm._day_rates
 ),
 
 seen as (

@@ -40,7 +40,12 @@ definitions as (
         monetary,
         amount,
         subtract_returns,
-        frequency_counts
+        frequency_counts,
+        history_months,
+        lifetime_model,
+        lifetime_unit,
+        lifetime_holdout_days,
+        lifetime_tolerance
     from programme.rfm_definitions
 )
 
@@ -68,7 +73,13 @@ select
     definitions.monetary,
     definitions.amount,
     definitions.subtract_returns,
-    definitions.frequency_counts
+    definitions.frequency_counts,
+    definitions.history_months,
+    due.as_of = last_day(due.as_of) as month_end,
+    case when due.as_of = last_day(due.as_of) then definitions.lifetime_model end as lifetime_model,
+    definitions.lifetime_unit,
+    definitions.lifetime_holdout_days,
+    definitions.lifetime_tolerance
 from due
 inner join parameters
     on due.version = parameters.version

@@ -1,0 +1,289 @@
+"""What the analysts' page reads: the published lake, added up once for each publication, then asked by filters."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+
+from kanta.home import Home
+from kanta.lake import Lake
+from kanta.reading import open_published
+
+#: Worked out when a publication is first looked at; everything after is asked of these.
+PREPARED = ("analysts._profiles", "analysts._cube", "analysts._cards", "analysts._points", "analysts._tier_months")
+
+READ = (
+    "rfm.scores", "rfm.segments", "rfm.thresholds", "rfm.migrations", "rfm.cohorts", "rfm.lifetime_models",
+    "rfm.lifetime_value", "sales.transactions", "loyalty.entries", "loyalty.card_tiers", "loyalty.balances",
+    "reference.loyalty_cards", "customers.contacts",
+)  # fmt: skip
+
+#: The filters that are traits of a customer, in the order they are shown.
+TRAITS = ("channel", "tier", "country", "segment")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What an analyst looks at. Empty traits take everybody in; ``before`` is the date moves are counted from."""
+
+    definition: str
+    as_of: date
+    before: date | None = None
+    channel: str = ""
+    tier: str = ""
+    country: str = ""
+    segment: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everybody is taken in."""
+        return not any(getattr(self, trait) for trait in TRAITS)
+
+    def where(self, table: str = "", *traits: str) -> str:
+        """The filters as a condition on the columns of ``table`` (default: all traits)."""
+        prefix = f"{table}." if table else ""
+        chosen = [trait for trait in traits or TRAITS if getattr(self, trait)]
+        return " and ".join([f"{prefix}{trait} = ${trait}" for trait in chosen] or ["true"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("definition", "as_of", "before", *TRAITS)}
+
+
+class Published:
+    """One publication, opened for reading. Every answer is an Arrow table; calls may come from several sessions."""
+
+    def __init__(self, home: Home) -> None:
+        night = open_published(home, *READ)
+        self.engine = night.engine
+        self.business_date = night.business_date
+        self.personal = home.settings.analysts_see_personal_data
+        night.define(*PREPARED)
+        self._asking = threading.Lock()
+
+    def ask(self, sql: str, filters: Filters | None = None, **parameters: Any) -> pa.Table:
+        with self._asking:
+            return self.engine.arrow(sql, (filters.parameters if filters else {}) | parameters)
+
+    def values(self, sql: str, filters: Filters | None = None, **parameters: Any) -> list[Any]:
+        """The first column of an answer."""
+        table: pa.Table = self.ask(sql, filters, **parameters)
+        return list(table.column(0).to_pylist())
+
+    def definitions(self) -> list[str]:
+        return self.values("select distinct definition from rfm.segments order by 1")
+
+    def dates(self, definition: str) -> list[date]:
+        """The dates a definition was worked out on, newest first."""
+        return self.values(
+            "select distinct as_of from rfm.segments where definition = $definition order by 1 desc",
+            definition=definition,
+        )
+
+    def traits(self, trait: str, definition: str) -> list[str]:
+        """The values a filter can take."""
+        return self.values(
+            f"select distinct {trait} from analysts._cube where definition = $definition and {trait} <> '' order by 1",
+            definition=definition,
+        )
+
+    # ── one answer for each view ─────────────────────────────────────────────────────────────────────────────
+
+    def trend(self, filters: Filters) -> pa.Table:
+        """Customers and money of each segment over all dates."""
+        return self.ask(
+            "select as_of, segment, cast(sum(customers) as bigint) as customers,"
+            " cast(sum(purchases) as bigint) as purchases, sum(revenue) as revenue"
+            f" from analysts._cube where definition = $definition and {filters.where()} group by all order by all",
+            filters,
+        )
+
+    def segments(self, filters: Filters) -> pa.Table:
+        return self.ask(
+            "select segment, cast(sum(customers) as bigint) as customers,"
+            " round(100 * sum(customers) / sum(sum(customers)) over (), 2) as percent,"
+            " cast(sum(purchases) as bigint) as purchases, sum(revenue) as revenue,"
+            " cast(sum(revenue) / cast(sum(customers) as bigint) as decimal(18, 2)) as revenue_each"
+            f" from analysts._cube where definition = $definition and as_of = $as_of and {filters.where()}"
+            " group by segment order by customers desc, segment",
+            filters,
+        )
+
+    def grid(self, filters: Filters) -> pa.Table:
+        """Customers and money for each recency and frequency score."""
+        return self.ask(
+            "select r, f, cast(sum(customers) as bigint) as customers, sum(revenue) as revenue from analysts._cube"
+            f" where definition = $definition and as_of = $as_of and {filters.where()} group by all order by all",
+            filters,
+        )
+
+    def customers(self, filters: Filters) -> pa.Table:
+        """The customers behind a view, best first."""
+        return self.ask(
+            "select customer_id, segment, composite, r, f, m, last_purchase_on, frequency, monetary_total,"
+            " channel, tier, country from rfm.scores left join analysts._profiles using (customer_id)"
+            f" where definition = $definition and as_of = $as_of and {filters.where()}"
+            " order by monetary_total desc, customer_id",
+            filters,
+        )
+
+    def moves(self, filters: Filters) -> pa.Table:
+        """Customers by segment on two dates, with what caused the moves where the dates follow each other."""
+        return self.ask(
+            f"""
+            with earlier as (
+                select customer_id, segment from rfm.scores where definition = $definition and as_of = $before
+            ),
+            later as (
+                select customer_id, segment, monetary_total
+                from rfm.scores where definition = $definition and as_of = $as_of
+            ),
+            flows as (
+                select
+                    coalesce(earlier.segment, '') as from_segment, coalesce(later.segment, '') as to_segment,
+                    count(*) as customers, coalesce(sum(later.monetary_total), 0) as revenue
+                from earlier full outer join later using (customer_id)
+                left join analysts._profiles as profiles using (customer_id)
+                where {filters.where("profiles", "channel", "tier", "country")}
+                    and ($segment = '' or $segment in (earlier.segment, later.segment))
+                group by all
+            ),
+            causes as (
+                select from_segment, to_segment, own_recency, own_frequency, own_money, moving_thresholds
+                from rfm.migrations
+                where definition = $definition and as_of = $as_of and previous_as_of = $before and $whole
+            )
+            select * from flows left join causes using (from_segment, to_segment)
+            order by customers desc, from_segment, to_segment
+            """,
+            filters,
+            whole=replace(filters, segment="").whole,
+        )
+
+    def thresholds(self, filters: Filters) -> pa.Table:
+        return self.ask(
+            "select measure, within, score, at_least, below, lowest, highest, customers from rfm.thresholds"
+            " where definition = $definition and as_of = $as_of order by measure, within, score",
+            filters,
+        )
+
+    def cohorts(self, filters: Filters) -> pa.Table:
+        return self.ask(
+            "select as_of, cohort_month, month_no, cohort_customers, customers, retention, purchases, revenue"
+            " from rfm.cohorts where definition = $definition and as_of = ("
+            " select max(as_of) from rfm.cohorts where definition = $definition and as_of <= $as_of)"
+            " order by cohort_month, month_no",
+            filters,
+        )
+
+    def lifetime_models(self, filters: Filters) -> pa.Table:
+        return self.ask(
+            "select as_of, model, published, reason, unit, customers, repeat_customers, parameters, log_likelihood,"
+            " diagnostics from rfm.lifetime_models where definition = $definition and as_of = ("
+            " select max(as_of) from rfm.lifetime_models where definition = $definition and as_of <= $as_of)"
+            " order by model",
+            filters,
+        )
+
+    def lifetimes(self, filters: Filters) -> pa.Table:
+        """What customers are expected to buy, by segment, as of the newest lifetime run up to the date."""
+        return self.ask(
+            "select segment, count(*) as customers, round(sum(p_alive), 1) as alive,"
+            " sum(expected_purchases_90d) as purchases_90d, sum(expected_value_30d) as value_30d,"
+            " sum(expected_value_90d) as value_90d, sum(expected_value_365d) as value_365d"
+            f" {self._lifetimes(filters)} group by segment order by value_365d desc nulls last, segment",
+            filters,
+        )
+
+    def alive(self, filters: Filters) -> pa.Table:
+        """Customers by probability of still being one, in twentieths."""
+        return self.ask(
+            "select least(floor(p_alive * 20), 19) / 20 as p_alive_from, count(*) as customers"
+            f" {self._lifetimes(filters)} group by 1 order by 1",
+            filters,
+        )
+
+    def lifetime_customers(self, filters: Filters) -> pa.Table:
+        return self.ask(
+            "select lives.customer_id, segment, channel, tier, country,"
+            " lives.* exclude (customer_id, definition, as_of)"
+            f" {self._lifetimes(filters)} order by expected_value_365d desc nulls last, lives.customer_id",
+            filters,
+        )
+
+    @staticmethod
+    def _lifetimes(filters: Filters) -> str:
+        return (
+            "from rfm.lifetime_value as lives left join analysts._profiles using (customer_id)"
+            " left join (select customer_id, segment from rfm.scores where definition = $definition and as_of = $as_of)"
+            " using (customer_id) where lives.definition = $definition and lives.as_of = ("
+            " select max(as_of) from rfm.lifetime_models where definition = $definition and as_of <= $as_of)"
+            f" and {filters.where()}"
+        )
+
+    def points(self, filters: Filters) -> pa.Table:
+        return self.ask(
+            "select reward_point_id, expires_in, sum(usable) as usable, sum(vesting) as vesting from analysts._points"
+            f" where definition = $definition and {filters.where()} group by all"
+            " order by reward_point_id, expires_in nulls last",
+            filters,
+        )
+
+    def tiers(self, filters: Filters) -> pa.Table:
+        return self.ask(
+            "select day, tier_id, level, cast(sum(cards) as bigint) as cards from analysts._tier_months"
+            f" where definition = $definition and {filters.where()} group by all order by day, level, tier_id",
+            filters,
+        )
+
+    # ── one customer ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def scores_of(self, filters: Filters, customer: str) -> pa.Table:
+        return self.ask(
+            "select as_of, segment, composite, r, f, m, recency, frequency, monetary_total, monetary_average,"
+            " last_purchase_on from rfm.scores"
+            " where customer_id = $customer and definition = $definition and as_of <= $as_of order by as_of desc",
+            filters,
+            customer=customer,
+        )
+
+    def purchases_of(self, customer: str) -> pa.Table:
+        return self.ask(
+            "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
+            f" from sales.transactions where customer_id = $customer or (customer_id is null and {_CARDS})"
+            " order by business_date desc, transaction_id",
+            customer=customer,
+        )
+
+    def points_of(self, customer: str) -> pa.Table:
+        return self.ask(
+            "select entry_date, card_id, reward_point_id, entry_type, points, expires_on, transaction_id"
+            f" from loyalty.entries where {_CARDS.replace('loyalty_card_id', 'card_id')}"
+            " order by entry_date desc, entry_id",
+            customer=customer,
+        )
+
+    def tiers_of(self, customer: str) -> pa.Table:
+        return self.ask(
+            "select card_id, program_id, tier_id, valid_from, valid_to, reason from loyalty.card_tiers"
+            f" where {_CARDS.replace('loyalty_card_id', 'card_id')} order by card_id, program_id, valid_from desc",
+            customer=customer,
+        )
+
+
+_CARDS = "loyalty_card_id in (select card_id from reference.loyalty_cards where customer_id = $customer)"
+
+
+@lru_cache(maxsize=2)
+def _opened(home: Home, number: int) -> Published:
+    return Published(home)
+
+
+def published(home: Home) -> Published:
+    """The newest publication of a home, opened once for all who look at it."""
+    return _opened(home, Lake(home).published().number)

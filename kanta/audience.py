@@ -1,0 +1,254 @@
+"""``kanta audience``: who may be written to or called for a campaign, and who was left out and why.
+
+The condition is a user's: it is parsed, held against the documented columns and written anew from its tree, so that it
+can be nothing but a yes or no about one customer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from kanta.engine import Engine
+from kanta.errors import BadArguments, KantaError
+from kanta.home import Home
+
+#: What a condition may ask for, with its meaning.
+COLUMNS = {
+    "customer_id": "the customer",
+    "language": "the language to write in, as marketing.contact_list has it",
+    "segment": "segment on the newest date of the RFM definition",
+    "r": "recency score", "f": "frequency score", "m": "monetary score", "composite": "the scores together",
+    "recency": "days, weeks or months since the last purchase, on that date",
+    "frequency": "purchases in the definition's period",
+    "monetary_total": "money spent in it",
+    "last_purchase_on": "business date of the last purchase in it",
+    "last_order_on": "business date of the last order ever, as marketing.contact_list has it",
+    "channel": "channel of the last purchase", "country": "country of that channel",
+    "tier": "best tier of the customer's cards tonight",
+    "points_available": "points usable tonight, of all reward points together",
+    "p_alive": "probability of still being a customer (rfm.lifetime_value)",
+    "expected_purchases_90d": "expected days with a purchase in 90 days",
+    "expected_value_90d": "expected amount in 90 days", "expected_value_365d": "expected amount in 365 days",
+    "business_date": "the night the lake is as of",
+}  # fmt: skip
+
+#: What a condition may be made of, besides columns.
+_ALLOWED = (
+    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Neg, exp.Not, exp.And, exp.Or,
+    exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.In, exp.Between, exp.Like, exp.ILike, exp.Add,
+    exp.Sub, exp.Mul, exp.Coalesce, exp.Lower, exp.Upper, exp.Abs, exp.Cast, exp.DataType, exp.Interval, exp.Var,
+)  # fmt: skip
+
+_READ = (
+    "rfm.scores", "rfm.segments", "rfm.lifetime_value", "loyalty.balances", "loyalty.card_tiers",
+    "reference.loyalty_cards", "reference.channels", "sales.transactions", "customers.contacts",
+    "marketing.contact_list",
+)  # fmt: skip
+
+_CUSTOMERS = """
+    with scores as (
+        select * from rfm.scores where definition = $definition
+        and as_of = (select max(as_of) from rfm.segments where definition = $definition)
+    ),
+    lives as (
+        select * from rfm.lifetime_value where definition = $definition
+        and as_of = (select max(as_of) from rfm.lifetime_value where definition = $definition)
+    ),
+    listed as (
+        select customer_id, max(language) as language, max(last_order_on) as last_order_on
+        from marketing.contact_list group by customer_id
+    ),
+    points as (
+        select cards.customer_id, sum(balances.available) as points_available
+        from loyalty.balances as balances
+        inner join (
+            select card_id, max(customer_id) as customer_id from reference.loyalty_cards
+            where $business_date between valid_from and valid_to group by card_id
+        ) as cards using (card_id)
+        group by cards.customer_id
+    ),
+    everybody as (
+        select customer_id from scores union select customer_id from listed
+        union select account from customers.contacts union select customer_id from analysts._profiles
+    )
+    select
+        everybody.customer_id, listed.language, scores.segment, scores.r, scores.f, scores.m, scores.composite,
+        scores.recency, scores.frequency, scores.monetary_total, scores.last_purchase_on, listed.last_order_on,
+        profiles.channel, profiles.country, profiles.tier, coalesce(points.points_available, 0) as points_available,
+        lives.p_alive, lives.expected_purchases_90d, lives.expected_value_90d, lives.expected_value_365d,
+        $business_date as business_date
+    from everybody
+    left join scores using (customer_id)
+    left join lives using (customer_id)
+    left join listed using (customer_id)
+    left join points using (customer_id)
+    left join analysts._profiles as profiles using (customer_id)
+    where everybody.customer_id is not null
+"""
+
+_CHOSEN = """
+    with matching as (select * from audience.customers where {condition}),
+    contacts as (
+        select account as customer_id, bool_or(is_valid) as any_valid, bool_or(is_valid and consent) as any_consent
+        from customers.contacts
+        where kind = $kind and (valid_to is null or valid_to >= $business_date)
+        group by account
+    ),
+    candidates as (
+        select
+            matching.*, list.value,
+            contacts.customer_id is not null as has_contact,
+            coalesce(contacts.any_valid, false) as any_valid,
+            coalesce(contacts.any_consent, false) as any_consent,
+            suppressed.reason as suppressed,
+            row_number() over (partition by list.customer_id order by list.value) as of_customer,
+            row_number() over (partition by list.value order by list.customer_id) as of_value
+        from matching
+        left join (select * from marketing.contact_list where kind = $kind) as list using (customer_id)
+        left join contacts using (customer_id)
+        left join audience.suppressed as suppressed
+            on lower(suppressed.value) in (lower(list.value), lower(list.customer_id))
+    )
+    select
+        customer_id, value, language, segment, tier,
+        case
+            when value is null and not has_contact then 'no contact of this kind'
+            when value is null and not any_valid then 'contact is not valid'
+            when value is null and not any_consent then 'no consent'
+            when value is null then 'on hold, erased, or opted out elsewhere'
+            when suppressed is not null then 'suppressed: ' || suppressed
+            when of_customer > 1 then 'further contact of the same customer'
+            when of_value > 1 then 'contact of another customer, too'
+        end as left_out,
+        -- a stable hash: the same customer is in the control group of a campaign however often it is asked for
+        cast('0x' || substr(md5($campaign || '|' || customer_id), 1, 8) as bigint) % 10000 < $control as is_control
+    from candidates
+"""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """``rows``: customer_id, value, language, segment, tier, group (``target`` or ``control``); no one twice.
+
+    ``left_out``: customers the condition took in who are not in it, by reason.
+    """
+
+    rows: pa.Table
+    left_out: dict[str, int]
+
+    def counts(self) -> dict[str, int]:
+        """How many the condition took in, and what became of them."""
+        groups = self.rows["group"].to_pylist()
+        target, control = groups.count("target"), groups.count("control")
+        return {"matching": len(groups) + sum(self.left_out.values()), "target": target, "control": control}
+
+
+def condition(text: str) -> str:
+    """A user's condition as SQL that is safe to run. Raises BadArguments saying what it may not be."""
+    next_step = f"a condition such as \"segment = 'Champions' and r >= 4\"; columns: {', '.join(COLUMNS)}"
+    try:
+        trees = sqlglot.parse(text, dialect="duckdb")
+    except sqlglot.errors.SqlglotError as error:
+        raise BadArguments(
+            f"The condition is no SQL: {str(error).splitlines()[0]}", where=text, next_step=next_step
+        ) from None
+    tree = trees[0] if len(trees) == 1 else None
+    if tree is None:
+        raise BadArguments("The condition must be one expression", where=text, next_step=next_step)
+    for node in tree.walk():
+        if not isinstance(node, _ALLOWED) or (
+            isinstance(node, exp.In) and (node.args.get("query") or node.args.get("unnest"))
+        ):
+            raise BadArguments(
+                f"A condition cannot hold {type(node).__name__.lower()}: {node.sql('duckdb')}",
+                where=text,
+                next_step=next_step,
+            )
+        if isinstance(node, exp.Column) and (node.table or node.name.lower() not in COLUMNS):
+            raise BadArguments(f"There is no column {node.sql('duckdb')}", where=text, next_step=next_step)
+    return tree.sql("duckdb")
+
+
+def of(
+    home: Home,
+    text: str,
+    kind: str,
+    *,
+    definition: str | None = None,
+    control: Decimal = Decimal(0),
+    campaign: str = "",
+    suppress: tuple[Path, ...] = (),
+) -> Audience:
+    """The audience of the newest publication.
+
+    ``kind``: ``email`` or ``phone``; ``control``: percent held back; ``suppress``: CSV files of addresses or customers
+    not to be written to (columns ``value`` and, if there, ``reason``), such as bounces.
+    """
+    safe = condition(text)
+    from kanta import contracts
+    from kanta.reading import open_published
+
+    if missing := [table for table in _READ if table not in contracts.lake()]:
+        raise KantaError(f"The lake has no table {missing[0]}, which says who may be written to")
+    night = open_published(home, *_READ)
+    with night.engine as engine:
+        night.define("analysts._profiles")
+        known = [row[0] for row in engine.rows("select distinct definition from rfm.segments order by 1")]
+        if definition and definition not in known:
+            raise BadArguments(f"There is no RFM definition {definition}", next_step=f"one of {', '.join(known)}")
+        engine.register("audience.suppressed", _suppressed(suppress))
+        engine.define(
+            "audience.customers", _CUSTOMERS,
+            {"definition": definition or (known[0] if known else ""), "business_date": night.business_date},
+        )  # fmt: skip
+        return choose(engine, safe, kind, control, campaign, night.business_date)
+
+
+def choose(engine: Engine, safe: str, kind: str, control: Decimal, campaign: str, business_date: Any) -> Audience:
+    """Applies a safe condition to ``audience.customers``; the rest as :func:`of` says."""
+    try:
+        kinds = engine.rows(f"select typeof({safe}) from audience.customers limit 1")
+    except KantaError as error:
+        raise BadArguments(f"The condition cannot be worked out: {error.what}", where=safe) from None
+    if kinds and kinds[0][0] != "BOOLEAN":
+        raise BadArguments(f"The condition is no yes or no but {kinds[0][0].lower()}", where=safe)
+    engine.define(
+        "audience.chosen",
+        _CHOSEN.format(condition=f"({safe})"),
+        {"kind": kind, "business_date": business_date, "campaign": campaign, "control": int(control * 100)},
+    )
+    rows = engine.arrow(
+        "select customer_id, value, language, segment, tier,"
+        " case when is_control then 'control' else 'target' end as \"group\""
+        " from audience.chosen where left_out is null order by customer_id"
+    )
+    left_out = engine.rows(
+        "select left_out, count(*) from audience.chosen where left_out is not null group by 1 order by 2 desc, 1"
+    )
+    return Audience(rows, dict(left_out))
+
+
+def _suppressed(files: tuple[Path, ...]) -> pa.Table:
+    """The values of the files, each once with its first reason."""
+    import csv
+
+    found: dict[str, str] = {}
+    for file in files:
+        try:
+            with file.open(encoding="utf-8-sig", newline="") as lines:
+                reader = csv.DictReader(lines)
+                if "value" not in (reader.fieldnames or []):
+                    raise BadArguments("A list of suppressed contacts needs a column value", where=str(file))
+                for row in reader:
+                    if row["value"]:
+                        found.setdefault(row["value"].strip().lower(), row.get("reason") or "listed")
+        except OSError as error:
+            raise BadArguments(f"The list cannot be read: {error.strerror}", where=str(file)) from None
+    return pa.table({"value": pa.array(found, pa.string()), "reason": pa.array(found.values(), pa.string())})

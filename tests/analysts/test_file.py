@@ -1,0 +1,36 @@
+"""analysts.duckdb: what any DuckDB client sees."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import duckdb
+import pytest
+
+from kanta import contracts, reading
+from kanta.home import Home
+from tests.analysts.conftest import CUSTOMERS
+
+
+def test_a_client_sees_every_table_and_can_change_none(home: Home) -> None:
+    with duckdb.connect(str(home.lake / "analysts.duckdb"), read_only=True) as con:
+        seen = {
+            f"{s}.{t}"
+            for s, t in con.sql("select schema_name, view_name from duckdb_views() where not internal").fetchall()
+        }
+        assert seen >= {*contracts.lake(), *contracts.landed()}
+        assert con.sql("select count(distinct card_id) from loyalty.balances").fetchall() == [(CUSTOMERS,)]
+        ((total,),) = con.sql("select sum(monetary_total) from rfm.scores").fetchall()
+        assert isinstance(total, Decimal)
+        with pytest.raises(duckdb.Error):
+            con.sql("create table rfm.mine (a int)")
+
+
+def test_it_is_replaced_while_someone_reads_it(home: Home) -> None:
+    path = home.lake / "analysts.duckdb"
+    with duckdb.connect(str(path), read_only=True) as con:
+        before = path.stat().st_ino
+        assert reading.refresh_analysts_file(home) == path
+        assert path.stat().st_ino != before
+        assert con.sql("select count(*) > 0 from rfm.scores").fetchall() == [(True,)]
+    assert not list(home.lake.glob(".analysts*"))

@@ -1,0 +1,199 @@
+"""The analysts' page in a real browser: every chart draws, every filter filters, every download opens."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from kanta.analysts import data
+from kanta.analysts.data import Filters
+from kanta.analysts.views import VIEWS
+from kanta.home import REPOSITORY, Home
+from tests.analysts.conftest import CHANNELS, NIGHT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 60_000  # milliseconds, for a machine that is busy with other tests
+CHARTS = {
+    "overview": 2, "segments": 1, "heat_map": 2, "migrations": 2, "thresholds": 1, "customer": 1, "cohorts": 1,
+    "lifetime": 2, "loyalty": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url(home: Home) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "kanta", "analysts", "--port", str(port), "--no-browser"],
+        env=os.environ | {"KANTA_HOME": str(home.root), "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(240):
+            try:
+                urlopen(f"{address}/health")  # noqa: S310
+                break
+            except URLError:
+                assert server.poll() is None, "the server ended"
+                time.sleep(0.25)
+        yield address
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("Chromium is not on this machine, so the analysts' page was NOT tested in a browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+def drawn(page: Any, charts: int) -> None:
+    """Waits until so many charts stand on the page, each with something in it."""
+    page.wait_for_function(
+        """charts => {
+            const found = [];
+            const look = root => root.querySelectorAll("*").forEach(element => {
+                if (element.classList.contains("js-plotly-plot")) found.push(element);
+                if (element.shadowRoot) look(element.shadowRoot);
+            });
+            look(document);
+            const marks = ".point, .slice, .heatmaplayer image, .scatterlayer .trace path";
+            return found.length === charts && found.every(plot => plot.querySelector(marks));
+        }""",
+        arg=charts,
+        timeout=PATIENCE,
+    )
+
+
+def listed(page: Any, rows: int) -> None:
+    """Waits until a list of so many rows is on the page."""
+    page.get_by_text(re.compile(f"^{rows:,} rows$")).first.wait_for(timeout=PATIENCE)
+
+
+@pytest.mark.slow
+def test_every_chart_draws_every_filter_filters_every_download_opens(url: str, browser: Any, home: Home) -> None:
+    import duckdb
+    import openpyxl
+    import pyarrow.parquet as pq
+
+    book = data.published(home)
+    whole = Filters("retail", NIGHT, book.dates("retail")[1])
+    (customer, *_) = book.customers(whole)["customer_id"].to_pylist()
+    page = browser.new_page(viewport={"width": 1300, "height": 950}, accept_downloads=True)
+    elsewhere: list[str] = []
+    page.on("response", lambda answer: elsewhere.append(answer.url) if url not in answer.url else None)
+
+    # Every view; KANTA_SCREENSHOTS names a folder to keep pictures in.
+    pictures = os.environ.get("KANTA_SCREENSHOTS")
+    page.goto(f"{url}/?view=customer&customer={customer}")  # a link that names a customer
+    for view in sorted(CHARTS, key=lambda view: view != "customer"):
+        page.get_by_text(VIEWS[view][0], exact=True).first.click(timeout=PATIENCE)
+        page.wait_for_url(f"**view={view}*", timeout=PATIENCE)
+        drawn(page, CHARTS[view])
+        if pictures:
+            page.wait_for_timeout(800)
+            page.screenshot(path=Path(pictures) / f"{view}.png")
+
+    # Every filter: chosen on the page, it is in the address and in the list; the address alone restores it.
+    page.get_by_text("Segments", exact=True).first.click()
+    everybody = book.customers(whole).num_rows
+    listed(page, everybody)
+    for trait, value in {"channel": "S3", "tier": "gold", "country": "SE", "segment": "Loyal"}.items():
+        some = book.customers(Filters("retail", NIGHT, None, **{trait: value})).num_rows
+        assert 0 < some < everybody, trait
+        page.get_by_label(trait, exact=True).select_option(label=value)
+        page.wait_for_url(f"**{trait}={value}*", timeout=PATIENCE)
+        listed(page, some)
+        if trait != "segment":
+            page.get_by_label(trait, exact=True).select_option(label="all")
+            listed(page, everybody)
+    page.goto(page.url)
+    listed(page, some)
+
+    # Every download of a list holds the filtered list.
+    expected = book.customers(Filters("retail", NIGHT, None, segment="Loyal")).num_rows
+    for form in ("csv", "xlsx", "parquet"):
+        with page.expect_download(timeout=PATIENCE) as waiting:
+            page.get_by_text(f"customers.{form}", exact=True).click()
+        content = Path(waiting.value.path()).read_bytes()
+        if form == "csv":
+            rows = duckdb.read_csv(io.BytesIO(content)).fetchall()
+        elif form == "xlsx":
+            rows = list(openpyxl.load_workbook(io.BytesIO(content), read_only=True).active.iter_rows())[1:]
+        else:
+            rows = pq.read_table(io.BytesIO(content)).to_pylist()
+        assert len(rows) == expected, form
+    assert elsewhere == [], "the page fetched from elsewhere"
+
+
+def test_the_browser_test_knows_every_view() -> None:
+    assert CHARTS.keys() == VIEWS.keys()
+    assert len(CHANNELS) == 3
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_says_something_of_everybody_of_some_and_of_nobody(view: str, home: Home) -> None:
+    book = data.published(home)
+    first, second = book.dates("retail")[:2]
+    (customer, *_) = book.customers(Filters("retail", NIGHT))["customer_id"].to_pylist()
+    _, show = VIEWS[view]
+    figures = [
+        figure for section in show(book, Filters("retail", first, second), customer) for figure in section.figures
+    ]
+    assert len(figures) == CHARTS[view]
+    for at in (
+        Filters("retail", first, second, channel="S1", tier="gold", country="FI"),
+        Filters("retail", first, None, segment="nobody is here"),
+    ):
+        for section in show(book, at, "nobody"):
+            for figure in section.figures:
+                assert "NaN" not in figure.to_json()
+
+
+def test_migrations_on_the_page_are_those_of_the_table(home: Home) -> None:
+    book = data.published(home)
+    first, second = book.dates("retail")[:2]
+    found = book.moves(Filters("retail", first, second)).to_pylist()
+    kept = book.ask(
+        "select from_segment, to_segment, customers, own_recency from rfm.migrations where as_of = $day", day=first
+    ).to_pylist()
+    assert {(r["from_segment"], r["to_segment"]): (r["customers"], r["own_recency"]) for r in found} == {
+        (r["from_segment"], r["to_segment"]): (r["customers"], r["own_recency"]) for r in kept
+    }
+    some = book.moves(Filters("retail", first, second, channel="S1")).to_pylist()
+    assert 0 < sum(row["customers"] for row in some) < sum(row["customers"] for row in found)
+    assert {row["own_recency"] for row in some} == {None}, "causes are of all customers only"
+
+
+def test_a_customer_is_told_why_each_digit(home: Home) -> None:
+    book = data.published(home)
+    at = Filters("retail", NIGHT)
+    (best, *_) = book.customers(at).to_pylist()
+    (section, *_) = VIEWS["customer"][1](book, at, best["customer_id"])
+    for measure in "rfm":
+        assert f"**{measure.upper()} {best[measure]}**" in section.note, section.note
+    assert str(best["monetary_total"]) in section.note

@@ -1,0 +1,45 @@
+-- Points members hold, and when they expire, by the page's filters.
+-- grain: definition, reward_point_id, expires_in, channel, country, tier, segment
+-- why: what is owed to members, and what of it goes when nobody uses it; `expires_in` is the first day of a month,
+-- empty for points that never expire.
+with
+
+lots as (
+    select
+        card_id,
+        reward_point_id,
+        remaining,
+        usable_from,
+        expires_on
+    from loyalty.lots
+    where remaining > 0
+),
+
+cards as (
+    select
+        card_id,
+        definition,
+        channel,
+        country,
+        tier,
+        segment
+    from analysts._cards
+)
+
+select
+    cards.definition,
+    lots.reward_point_id,
+    cast(date_trunc('month', lots.expires_on) as date) as expires_in,
+    cards.channel,
+    cards.country,
+    cards.tier,
+    cards.segment,
+    sum(case when lots.usable_from <= $business_date then lots.remaining else 0 end) as usable,
+    sum(case when lots.usable_from > $business_date then lots.remaining else 0 end) as vesting
+from lots
+inner join cards
+    on lots.card_id = cards.card_id
+where
+    lots.expires_on is null
+    or lots.expires_on >= $business_date
+group by all
