@@ -269,12 +269,14 @@ def _apply(
         raise RefusedError("gap", f"the delta does not fit on sequence {applied}")
     # Rule 5: plain names, bytes, hashes, decryption.
     with TemporaryDirectory(prefix="kanta-store-") as opened:
-        paths = {file.file: _checked(folder, file, Path(opened), own) for file in manifest.datasets if file.file}
+        paths: dict[str | None, Path] = {
+            file.file: _checked(folder, file, Path(opened), own) for file in manifest.datasets if file.file is not None
+        }
         # Rules 6 to 8 are one transaction: whatever fails, the store is as it was.
         con.begin()
         try:
             for file in manifest.datasets:
-                _take_in(con, contract(file.name), paths.get(file.file or ""), file, full=manifest.mode == "full")
+                _take_in(con, contract(file.name), paths.get(file.file), file, full=manifest.mode == "full")
             # Rule 7: both sides count the same.
             totals = _totals(con, [file.name for file in manifest.datasets])
             if totals != manifest.control_totals:

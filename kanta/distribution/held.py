@@ -158,12 +158,12 @@ def _compare(
         lines += [row for row in pq.read_table(final / _LINES).to_pylist() if row["database"] not in ours]
         pq.write_table(_table(lines), final / f"{_LINES}.part")
         (final / f"{_LINES}.part").replace(final / _LINES)
-    engine.con.execute("create schema if not exists sent")
     for dataset in datasets:
-        engine.con.execute(
-            f"create or replace view sent.{dataset} as"
-            f" select * from read_parquet({literal(str(final / f'{dataset}.parquet'))})"
-        )
+        select = f"select * from read_parquet({literal(str(final / f'{dataset}.parquet'))})"
+        if group == "shared":
+            engine.define(f"sent.{dataset}", select)  # another group may replace the files while this one reads
+        else:
+            engine.view(f"sent.{dataset}", select, {})
     return found
 
 
@@ -240,8 +240,6 @@ def _keep(root: Path, target: Path, final: Path, lines: Sequence[Mapping[str, ob
     target.rename(final)
     shared = final.name.startswith("shared.")
     needed = {line.folder for line in _lines(root, "shared" if shared else None).values()}
-    if shared:
-        needed |= set(sorted(f for f in before if f.name.startswith("shared."))[-1:])  # another group may be reading it
     for folder in before:
         if folder not in needed and folder != final and folder.name.startswith("shared.") == shared:
             shutil.rmtree(folder, ignore_errors=True)

@@ -85,7 +85,7 @@ def _parts(
     """One dataset's rows of each parcel that has any; a text says what went wrong with one."""
     shared = is_shared(dataset)
     wanted = {str(parcel.since) if shared else parcel.database: parcel.since for parcel in parcels}
-    if not wanted:
+    if not wanted or min(wanted.values()) > max(FULL, _newest(engine, dataset)):
         return
     table = pa.table({"label": pa.array(wanted, pa.string()), "since": pa.array(wanted.values(), pa.int64())})
     engine.register("distribution._wanted", table)
@@ -97,6 +97,11 @@ def _parts(
     for parcel in parcels:
         if part := made.get(str(parcel.since) if shared else parcel.database):
             yield parcel.database, part
+
+
+def _newest(engine: Engine, dataset: str) -> int:
+    """The mark of the last change of a dataset, of whatever database: a delta from there on has none of its rows."""
+    return int(engine.value(f"select coalesce(max(changed_at), 0) from sent.{dataset}")) - 1
 
 
 def _runs(engine: Engine, form: str, of: Contract, shared: bool) -> Iterator[tuple[str, int, int, Any]]:

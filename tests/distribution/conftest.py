@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -194,10 +195,10 @@ class Retailer:
 
 def lines_of(path: Path) -> list[str]:
     """The lines of a package's file without its header and op."""
-    header, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    header, *lines = re.split(r"\n(?=U,|D,|\Z)", gzip.decompress(path.read_bytes()).decode())
     assert header.startswith("op,"), header
-    assert all(line.startswith("U,") for line in lines), lines
-    return [line.removeprefix("U,") for line in lines]
+    assert all(line.startswith("U,") for line in lines[:-1]), lines
+    return [line.removeprefix("U,") for line in lines[:-1]]
 
 
 @pytest.fixture
