@@ -344,8 +344,9 @@ class Bucket:
     def upload(self, content: Path | bytes, path: str) -> None:
         if self._size(path) == _size(content):
             return
-        with _opened(content) as source, self._files.open_output_stream(str(self._root / path)) as target:
-            shutil.copyfileobj(source, target)
+        data = content.read_bytes() if isinstance(content, Path) else content
+        with self._files.open_output_stream(str(self._root / path)) as target:
+            target.write(data)  # at once, so that a stream that is closed early cannot leave half an object
         _check_size(path, self._size(path), content)
 
     def remove(self, path: str) -> None:

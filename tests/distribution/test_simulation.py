@@ -20,6 +20,7 @@ from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from kanta import distribution, store
@@ -255,6 +256,18 @@ class World:
                     wrong.append(f"{name}/{job}")
         return wrong
 
+    def position(self, name: str, job: str) -> int:
+        """The sequence a store stands at."""
+        if name in self.shops:
+            return max(self.shops[name].applied[job], default=0)
+        file = self.chain.stores / f"{name}.duckdb"
+        if not file.exists():
+            return 0
+        with duckdb.connect(file, read_only=True) as con:
+            query = "select coalesce(max(sequence), 0) from receiver.applied where job = ?"
+            ((sequence,),) = con.execute(query, [job]).fetchall()
+        return int(sequence)
+
 
 def simulate(chain: Chain, stores: int, nights: int, cards: int, workspace: Path) -> World:
     chance = random.Random(f"{stores} {nights}")  # noqa: S311 - a course of events, no secret
@@ -274,10 +287,10 @@ def simulate(chain: Chain, stores: int, nights: int, cards: int, workspace: Path
             world.take(name, chain.home.inbox)
     last = {(database, job): n for database, job, n in chain.rows("distribution.packages", "database, job, sequence")}
     silent = world.differing(end, workspace / "silent")
-    # A store that was restored behind the last package learns of it from the next one only; no other may differ.
+    # Where a package was lost, or a store restored behind it, the next package or a person heals it.
     behind = [line for line in silent if world.position(*line.split("/")) < last[tuple(line.split("/"))]]
     assert behind == silent, (silent, behind)
-    assert len(silent) < len(last) // 4, silent
+    assert len(silent) < len(last) // 2, silent
     for name in sorted({line.split("/")[0] for line in silent}):
         distribution.full_sync(chain.home, name)
         world.take(name, chain.home.inbox)
