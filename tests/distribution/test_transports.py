@@ -62,6 +62,7 @@ def ssh_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """moto's server, with a bucket."""
+    os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"  # moto mistakes the trailer for content
     from moto.server import ThreadedMotoServer
     from pyarrow.fs import S3FileSystem
 
@@ -69,7 +70,6 @@ def s3_url() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     names = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
-    names["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"  # moto mistakes the trailer for content
     os.environ.update(names)
     S3FileSystem(
         access_key="x", secret_key="y",  # noqa: S106 - moto takes any
