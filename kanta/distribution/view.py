@@ -7,7 +7,7 @@ one (the programme, the products) are the same for every database.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -30,19 +30,6 @@ from kanta.night import Night
 from kanta.programme import dates
 from kanta.programme.model import Distribution
 from kanta.programme.relations import relations
-
-#: What the models read of customers, until the lake has these tables with these columns.
-CUSTOMERS: Mapping[str, str] = {
-    "customers": "account created_channel_id async_id customer_type first_name last_name organization_name email phone"
-    " receipt_option receipt_email currency language customer_group block_loyalty_enrollment:bool on_hold:bool status"
-    " valid_from:timestamptz created_at:timestamptz",
-    "contacts": "account contact_no:bigint kind value is_primary:bool consent:bool valid_from:timestamptz"
-    " valid_to:timestamptz",
-    "addresses": "account address_id name phone purpose street city zip state country is_primary:bool valid_from:date"
-    " valid_to:date known_from:timestamptz known_to:timestamptz",
-    "attributes": "account attribute value valid_from:timestamptz valid_to:timestamptz",
-    "affiliations": "account affiliation_id valid_from:date valid_to:date known_from:timestamptz known_to:timestamptz",
-}
 
 
 @dataclass(frozen=True)
@@ -110,10 +97,7 @@ def attach(night: Night) -> list[programme.Version]:
     """
     read = {t for name in steps(contracts_of_all()) for t in models.models()[f"distribution.{name}"].inputs}
     lake = {table for table in read if not table.startswith(("distribution.", "programme."))}
-    missing = {f"customers.{name}" for name, columns in CUSTOMERS.items() if not _has(f"customers.{name}", columns)}
-    night.attach(*sorted(lake - missing))
-    for table in sorted(missing):
-        night.engine.register(table, nothing(CUSTOMERS[table.partition(".")[2]]))
+    night.attach(*sorted(lake))
     return recorded(night)
 
 
@@ -142,21 +126,6 @@ def rules(home: Home) -> Distribution:
     with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
         versions = recorded(Night(home, lake, engine, "distribution", state, state.night))
     return programme.in_force(programme.spans(versions), state.night + timedelta(days=1)).version.programme.distribution
-
-
-def _has(table: str, columns: str) -> bool:
-    contract = contracts.lake().get(table)
-    return contract is not None and {column.partition(":")[0] for column in columns.split()} <= set(contract.names)
-
-
-def nothing(columns: str) -> pa.Table:
-    """A table of these columns without rows; text where no type is said."""
-    types = {
-        "": pa.string(), "bool": pa.bool_(), "bigint": pa.int64(), "date": pa.date32(),
-        "timestamptz": pa.timestamp("us", "UTC"),
-    }  # fmt: skip
-    schema = [(name, types[kind]) for name, _, kind in (column.partition(":") for column in columns.split())]
-    return pa.Table.from_pylist([], pa.schema(schema))
 
 
 def request(

@@ -6,7 +6,7 @@ import base64
 import csv
 import hashlib
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from kanta import distribution, store
 from kanta.distribution import formats, keys, proving
 from kanta.distribution.protocol import contract
 from kanta.errors import BadArguments, KantaError
-from tests.distribution.conftest import NIGHT, OPENING, Chain, held
+from tests.distribution.conftest import BEGINNING, FOREVER, NIGHT, OPENING, Chain, held
 
 DAY = timedelta(days=1)
 
@@ -267,15 +267,21 @@ def test_synced_customers_that_concern_a_store_are_sent_and_the_erased_and_their
         here = {"created_channel_id": "S001"} if account != "C4" else {}
         chain.retailer.customer(account, status, first_name=account, **here)
         chain.retailer.card(f"K-{account}", customer_id=account, channel_id="S001" if account == "C3" else None)
-    now = {"valid_from": datetime(2026, 1, 5, tzinfo=UTC)}
+    now = {"valid_from": date(2026, 1, 5), "valid_to": FOREVER}
     chain.retailer.customers["contacts"] += [
         {"account": "C1", "contact_no": 1, "kind": "email", "value": "a@example.com", "is_primary": True, **now},
         {"account": "C1", "contact_no": 2, "kind": "email", "value": "b@example.com", "consent": True,
-         "valid_to": datetime(2026, 2, 1, tzinfo=UTC), **now},
+         **now, "valid_to": OPENING},
     ]  # fmt: skip
     chain.retailer.customers["affiliations"] += [
-        {"account": "C1", "affiliation_id": "staff", "valid_from": NIGHT, "valid_to": OPENING},
-        {"account": "C1", "affiliation_id": "press", "valid_from": NIGHT - DAY, "valid_to": NIGHT},
+        {"account": "C1", "affiliation_id": "staff", "valid_from": NIGHT, "valid_to": OPENING, "known_from": BEGINNING},
+        {
+            "account": "C1",
+            "affiliation_id": "press",
+            "valid_from": NIGHT - DAY,
+            "valid_to": NIGHT,
+            "known_from": BEGINNING,
+        },
     ]
     made = chain.retailer.view(tmp_path, job="1010")["S001"]
     assert [line.split(",")[0] for line in made["customers"]] == ["C1"]

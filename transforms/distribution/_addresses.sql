@@ -5,34 +5,27 @@ with
 request as (
     select opening_day
     from distribution._request
-),
-
-versions as (
-    select
-        *,
-        row_number() over (partition by account, address_id order by known_from desc, valid_from desc nulls last) as age
-    from customers.addresses
 )
 
 select
     synced.database,
     synced.account as customer_id,
-    versions.address_id,
-    versions.name,
-    versions.phone,
-    versions.purpose,
-    versions.street,
-    versions.city,
-    versions.zip,
-    versions.state,
-    versions.country,
-    versions.is_primary
+    addresses.address_id,
+    addresses.name,
+    addresses.phone,
+    addresses.purpose,
+    addresses.street,
+    addresses.city,
+    addresses.zip,
+    addresses.state,
+    addresses.country,
+    addresses.is_primary
 from distribution._synced_customers as synced
-inner join versions
-    on synced.account = versions.account
+inner join customers.addresses as addresses
+    on synced.account = addresses.account
 inner join request
-    on coalesce(versions.valid_from, request.opening_day) <= request.opening_day
-    and coalesce(versions.valid_to, request.opening_day) >= request.opening_day
+    on request.opening_day >= addresses.known_from
+    and request.opening_day < coalesce(addresses.known_to, date '9999-12-31')
 where
-    versions.age = 1
-    and versions.known_to is null
+    coalesce(addresses.valid_from, request.opening_day) <= request.opening_day
+    and coalesce(addresses.valid_to, request.opening_day) >= request.opening_day

@@ -5,27 +5,18 @@ with
 request as (
     select opening_day
     from distribution._request
-),
-
-versions as (
-    select
-        *,
-        row_number() over (partition by account, affiliation_id order by known_from desc, valid_from desc) as age
-    from customers.affiliations
 )
 
 select
     synced.database,
     synced.account as customer_id,
-    versions.affiliation_id,
-    versions.valid_from,
-    versions.valid_to
+    affiliations.affiliation_id,
+    affiliations.valid_from,
+    affiliations.valid_to
 from distribution._synced_customers as synced
-inner join versions
-    on synced.account = versions.account
+inner join customers.affiliations as affiliations
+    on synced.account = affiliations.account
 inner join request
-    on versions.valid_to is null
-    or versions.valid_to >= request.opening_day
-where
-    versions.age = 1
-    and versions.known_to is null
+    on request.opening_day >= affiliations.known_from
+    and request.opening_day < coalesce(affiliations.known_to, date '9999-12-31')
+where coalesce(affiliations.valid_to, request.opening_day) >= request.opening_day

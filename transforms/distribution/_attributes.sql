@@ -5,24 +5,16 @@ with
 request as (
     select opening_day
     from distribution._request
-),
-
-versions as (
-    select
-        *,
-        row_number() over (partition by account, attribute order by valid_from desc, value) as age
-    from customers.attributes
 )
 
 select
     synced.database,
     synced.account as customer_id,
-    versions.attribute,
-    versions.value
+    attributes.attribute,
+    attributes.value
 from distribution._synced_customers as synced
-inner join versions
-    on synced.account = versions.account
+inner join customers.attributes as attributes
+    on synced.account = attributes.account
 inner join request
-    on versions.valid_to is null
-    or cast(versions.valid_to as date) > request.opening_day
-where versions.age = 1
+    on request.opening_day >= attributes.valid_from
+    and request.opening_day < coalesce(attributes.valid_to, date '9999-12-31')

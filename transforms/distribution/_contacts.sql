@@ -5,27 +5,19 @@ with
 request as (
     select opening_day
     from distribution._request
-),
-
-versions as (
-    select
-        *,
-        row_number() over (partition by account, contact_no order by valid_from desc, value) as age
-    from customers.contacts
 )
 
 select
     synced.database,
     synced.account as customer_id,
-    versions.contact_no,
-    versions.kind,
-    versions.value,
-    versions.is_primary,
-    coalesce(versions.consent, false) as consent
+    contacts.contact_no,
+    contacts.kind,
+    contacts.value,
+    contacts.is_primary,
+    coalesce(contacts.consent, false) as consent
 from distribution._synced_customers as synced
-inner join versions
-    on synced.account = versions.account
+inner join customers.contacts as contacts
+    on synced.account = contacts.account
 inner join request
-    on versions.valid_to is null
-    or cast(versions.valid_to as date) > request.opening_day
-where versions.age = 1
+    on request.opening_day >= contacts.valid_from
+    and request.opening_day < coalesce(contacts.valid_to, date '9999-12-31')

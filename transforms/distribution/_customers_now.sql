@@ -1,14 +1,14 @@
--- Customers as the master has them now.
+-- Customers as the master has them on the opening day.
 -- grain: account
 with
 
-versions as (
-    select
-        *,
-        row_number() over (partition by account order by valid_from desc, created_at desc nulls last) as age
-    from customers.customers
+request as (
+    select opening_day
+    from distribution._request
 )
 
-select *
-from versions
-where age = 1
+select customers.*
+from customers.customers as customers
+inner join request
+    on request.opening_day >= customers.valid_from
+    and request.opening_day < coalesce(customers.valid_to, date '9999-12-31')
