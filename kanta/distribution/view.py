@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import sqlglot
+from sqlglot import exp
 
 from kanta import contracts, models, programme
 from kanta.distribution.protocol import Totals
@@ -194,7 +195,7 @@ def _define(engine: Engine, names: Iterable[str]) -> None:
 def is_shared(dataset: str) -> bool:
     """Whether a dataset is the same for every database: its model names none."""
     statement = sqlglot.parse_one(models.models()[f"distribution._{dataset}"].sql, dialect="duckdb")
-    return "database" not in statement.named_selects
+    return "database" not in statement.named_selects if isinstance(statement, exp.Query) else False
 
 
 def card_totals(engine: Engine) -> dict[str, Totals]:
