@@ -9,7 +9,8 @@ have acknowledged is taken in first. In Dynamics 365: distribution schedule 9999
   business date, in `time_zone`. Missed, it prints which date is late and what to do; the run itself goes on. Runs made
   after that day, as by a backfill, have none.
 * **A store that cannot be served** stops no other: its group's task fails after the others are served, and is tried
-  again.
+  again. After `try_count` failures its package is suspended (`enforce_order`) and its others wait:
+  `kanta distribution retry DATABASE`.
 * **By hand**: trigger it with a business date. Sending what a store already has sends nothing.
 * **When it fails**, packages that went out are whole. The task's log ends with the next command.
 """

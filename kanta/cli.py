@@ -133,6 +133,22 @@ def _parser() -> argparse.ArgumentParser:
     distribution = group("distribution", "store packages")
     status = command("status", _distribution_status, "sessions and what stores have acknowledged", distribution)
     status.add_argument("--database", help="only this store database")
+    retry = command(
+        "retry", _distribution_retry, "let what failed, was suspended or canceled be sent again", distribution
+    )
+    retry.add_argument("database")
+    retry.add_argument("job", nargs="?", help="only this job (default: all)")
+    cancel = command("cancel", _distribution_cancel, "end a session and take its package back", distribution)
+    cancel.add_argument("database")
+    cancel.add_argument("job")
+    cancel.add_argument("sequence", type=int)
+    full = command("full-sync", _distribution_full_sync, "send a store everything it is to hold", distribution)
+    full.add_argument("database")
+    full.add_argument("job", nargs="?", help="only this job (default: all)")
+    prove = command(
+        "prove", _distribution_prove, "compare what each store holds, by whatever packages, with the lake", distribution
+    )
+    prove.add_argument("--database", help="only this store database")
 
     store = group("store", "the reference receiver of store packages")
     apply = command("apply", _store_apply, "apply packages to a store's database and acknowledge them", store)
@@ -141,6 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument(
         "--inbox", type=Path, metavar="DIR", help="where acknowledgements go (default: the home's inbox)"
     )
+    apply.add_argument(
+        "--verify", action="append", default=[], metavar="KEY", help="head office's public key (may be repeated)"
+    )
+    apply.add_argument("--identity", metavar="NAME", help="the store's age identity, as env:NAME")
+    apply.add_argument("--sign", metavar="NAME", help="the store's own private key, as env:NAME")
     balance = command("balance", _store_balance, "what a card holds, from the store's own database", store)
     balance.add_argument("card")
     balance.add_argument("--database", type=Path, required=True, metavar="FILE")
@@ -348,10 +369,61 @@ def _distribution_status(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _distribution_retry(options: argparse.Namespace) -> int:
+    from kanta import distribution
+
+    return _moved(options, distribution.retry(Home.default(), options.database, options.job))
+
+
+def _distribution_cancel(options: argparse.Namespace) -> int:
+    from kanta import distribution
+
+    return _moved(options, distribution.cancel(Home.default(), options.database, options.job, options.sequence))
+
+
+def _distribution_full_sync(options: argparse.Namespace) -> int:
+    from kanta import distribution
+
+    return _moved(options, distribution.full_sync(Home.default(), options.database, options.job))
+
+
+def _moved(options: argparse.Namespace, sessions: Sequence[Any]) -> int:
+    """Says which sessions moved; 1 when one of the database that was meant failed."""
+    if options.json:
+        print(json.dumps([{"package": s.place.package, "state": s.state, "detail": s.detail} for s in sessions]))
+    elif not options.quiet:
+        for session in sessions:
+            why = f" ({session.reason}: {session.detail})" if session.reason else ""
+            print(f"{session.database}/{session.job}/{session.sequence:08d}  {session.state}{why}")
+        if not sessions:
+            print("Nothing moved.")
+    mine = [session for session in sessions if session.database == options.database]
+    return (
+        FAILED if any(session.state == "suspended" or session.state.endswith("_failed") for session in mine) else DONE
+    )
+
+
+def _distribution_prove(options: argparse.Namespace) -> int:
+    from kanta.distribution import proving
+
+    found = proving.prove(Home.default(), options.database)
+    if options.json:
+        print(json.dumps([proved.as_dict() for proved in found]))
+    elif not options.quiet:
+        print(proving.text(found))
+    return FAILED if any(proved.differences for proved in found) else DONE
+
+
 def _store_apply(options: argparse.Namespace) -> int:
     from kanta import store
+    from kanta.distribution import keys
 
-    results = store.apply(options.packages, options.database, options.inbox or Home.default().inbox)
+    own = store.Keys(
+        verify=tuple(options.verify),
+        identity=keys.secret(options.identity) if options.identity else None,
+        sign=options.sign,
+    )
+    results = store.apply(options.packages, options.database, options.inbox or Home.default().inbox, own)
     if options.json:
         print(json.dumps([result.as_dict() for result in results], default=str))
     elif not options.quiet:

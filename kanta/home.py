@@ -46,6 +46,7 @@ class Home:
 
     @property
     def outbox(self) -> Path:
+        """Where packages go, when that is a local folder; ``distribution.transport`` reaches any place."""
         return self.root / self.settings.outbox
 
     @property

@@ -135,10 +135,15 @@ class Lake:
         """The records of all publications kept, oldest first."""
         return sorted((self.root / "published").glob("[0-9]*.json"))
 
+    @staticmethod
+    def state_of(publication: Path) -> State:
+        """What a publication's record says."""
+        return State.from_json(publication.read_text(encoding="utf-8"))
+
     def published(self, as_of: date | None = None) -> State:
         """What readers see: the newest publication, or the newest of a night no later than ``as_of``."""
         for path in reversed(self.publications()):
-            state = State.from_json(path.read_text(encoding="utf-8"))
+            state = self.state_of(path)
             if as_of is None or (state.business_date and state.business_date <= as_of):
                 return state
         if as_of and self.publications():

@@ -9,36 +9,37 @@ The database holds a table for each dataset (``cards``, ``card_balances``, …) 
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kanta.contracts import Contract
+from kanta.distribution import formats, keys
 from kanta.distribution.protocol import (
     MANIFEST,
     MOST_BYTES,
     SCHEMA_VERSION,
+    SIGNATURE,
     Acknowledgement,
     DatasetFile,
     Manifest,
     Place,
     Reason,
     Totals,
-    datasets,
+    contract,
     is_plain,
     sha256,
+    total_names,
 )
 from kanta.distribution.transport import Folders, open_file, read_file
-from kanta.engine import literal
 from kanta.errors import Busy, KantaError
 
 #: Rule 9: what fails before anything is applied; the rest is apply_failed.
@@ -65,6 +66,16 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What a store has of keys: head office's public ones (``verify``; one must have signed), its own age identity and
+    the name of its own private one (``env:NAME``), to sign what it answers."""
+
+    verify: tuple[str, ...] = ()
+    identity: str | None = None
+    sign: str | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """What came of one package: its folder and the acknowledgement written."""
 
@@ -85,12 +96,12 @@ class Result:
         return f"{said.database}/{said.job}/{said.sequence:08d}  {said.status}{why}"
 
 
-def apply(packages: Sequence[Path], database: Path, inbox: Path) -> list[Result]:
+def apply(packages: Sequence[Path], database: Path, inbox: Path, own: Keys | None = None) -> list[Result]:
     """Applies packages to a store's database and acknowledges each.
 
     ``packages``: folders ``<database>/<job>/<sequence>``, or folders above them; ``database``: the store's DuckDB file,
     made when it is not there; ``inbox``: where acknowledgements go. No package: nothing happens. Raises KantaError for
-    a folder that is not there, Busy while another receiver has the database.
+    a folder or key that is not there, Busy while another receiver has the database.
     """
     if missing := [str(path) for path in packages if not path.is_dir()]:
         raise KantaError(
@@ -100,9 +111,11 @@ def apply(packages: Sequence[Path], database: Path, inbox: Path) -> list[Result]
     folders = {manifest.parent.resolve() for path in packages for manifest in path.rglob(MANIFEST)}
     found = [(place, folder) for folder in folders if (place := Place.of_package(folder))]
     found.sort(key=lambda item: (item[0].job, item[0].sequence, item[0].database))
+    own = own or Keys()
+    sign = keys.signer(own.sign)
     with _opened(database) as con:
         con.execute(_MEMORY)
-        return [Result(folder, _receive(con, place, folder, Folders(inbox))) for place, folder in found]
+        return [Result(folder, _receive(con, place, folder, Folders(inbox), own, sign)) for place, folder in found]
 
 
 @contextmanager
@@ -125,7 +138,9 @@ def _opened(database: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckD
         yield con
 
 
-def _receive(con: duckdb.DuckDBPyConnection, place: Place, folder: Path, inbox: Folders) -> Acknowledgement:
+def _receive(
+    con: duckdb.DuckDBPyConnection, place: Place, folder: Path, inbox: Folders, own: Keys, sign: keys.Sign | None
+) -> Acknowledgement:
     """One package: applied or refused, acknowledged, and, once applied, deleted."""
     attempt = _next_attempt(con, place, inbox)
     manifest: Manifest | None = None
@@ -133,10 +148,10 @@ def _receive(con: duckdb.DuckDBPyConnection, place: Place, folder: Path, inbox: 
     reason: Reason | None = None
     message = ""
     try:
-        content = _manifest_bytes(folder)
+        content = _read(folder / MANIFEST)
         manifest_sha256 = sha256(content)
-        manifest = _manifest(con, place, content)
-        rows, totals = _apply(con, folder, manifest, manifest_sha256)
+        manifest = _manifest(con, place, content, _read(folder / (MANIFEST + SIGNATURE)) if own.verify else b"", own)
+        rows, totals = _apply(con, folder, manifest, manifest_sha256, own)
     except RefusedError as refused:
         reason, message, totals = refused.reason, refused.message, refused.totals
     except (duckdb.Error, OSError) as fault:
@@ -157,6 +172,8 @@ def _receive(con: duckdb.DuckDBPyConnection, place: Place, folder: Path, inbox: 
         message=message,
     )
     try:
+        if sign:
+            inbox.upload(sign(acknowledgement.to_bytes()), place.acknowledgement + SIGNATURE)
         inbox.upload(acknowledgement.to_bytes(), place.acknowledgement)
     except OSError as error:
         raise KantaError(
@@ -203,24 +220,25 @@ class _Head(BaseModel):
     sequence: int
 
 
-def _manifest_bytes(folder: Path) -> bytes:
+def _read(file: Path) -> bytes:
     try:
-        content = read_file(folder / MANIFEST, MOST_BYTES)
+        return read_file(file, MOST_BYTES) or b""
     except OSError as error:
-        raise RefusedError("bad_manifest", "the manifest cannot be read") from error
-    return content or b""
+        raise RefusedError("bad_manifest", f"{file.name} cannot be read") from error
 
 
-def _manifest(con: duckdb.DuckDBPyConnection, place: Place, content: bytes) -> Manifest:
-    """Rule 2: folder = content, own database, a schema we know. (Signatures come with keys.)"""
+def _manifest(con: duckdb.DuckDBPyConnection, place: Place, content: bytes, signature: bytes, own: Keys) -> Manifest:
+    """Rule 2: signature, folder = content, own database, a schema we know."""
+    if own.verify and not keys.is_signed(content, signature, own.verify):
+        raise RefusedError("bad_manifest", "the manifest is not signed by head office")
     try:
         head = _Head.model_validate_json(content)
     except ValidationError as error:
         raise RefusedError("bad_manifest", "the manifest is not one") from error
     if (head.database, head.job, head.sequence) != (place.database, place.job, place.sequence):
         raise RefusedError("bad_manifest", "the manifest is of another folder")
-    own = con.execute("select database from receiver.own").fetchone()
-    if own and own[0] != head.database:
+    ours = con.execute("select database from receiver.own").fetchone()
+    if ours and ours[0] != head.database:
         raise RefusedError("bad_manifest", "the manifest is of another store's database")
     if head.schema_version != SCHEMA_VERSION:
         raise RefusedError("schema", f"schema version {head.schema_version} is not {SCHEMA_VERSION}")
@@ -228,14 +246,18 @@ def _manifest(con: duckdb.DuckDBPyConnection, place: Place, content: bytes) -> M
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
         raise RefusedError("bad_manifest", f"the manifest has {error.error_count()} keys that are wrong") from error
-    known = sorted(contract.dataset for contract in datasets(manifest.job))
-    if not known or sorted(file.name for file in manifest.datasets) != known:
-        raise RefusedError("schema", f"the datasets are not those of job {manifest.job}")
+    names = [file.name for file in manifest.datasets]
+    try:
+        known = [contract(name) for name in names]
+    except KeyError:
+        known = []
+    if not known or len(set(names)) < len(names):
+        raise RefusedError("schema", f"the datasets of job {manifest.job} are not known here")
     return manifest
 
 
 def _apply(
-    con: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest, manifest_sha256: str
+    con: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest, manifest_sha256: str, own: Keys
 ) -> tuple[dict[str, int], Totals]:
     """Rules 3 to 8; returns the rows taken in by dataset and the totals found."""
     applied, remembered = _position(con, manifest.job)
@@ -245,26 +267,27 @@ def _apply(
     # Rule 4: a delta fits only on what it was made for.
     if manifest.mode == "delta" and (remembered is None or manifest.applies_to.get(str(applied)) != remembered):
         raise RefusedError("gap", f"the delta does not fit on sequence {applied}")
-    # Rule 5: plain names, bytes, hashes.
-    for file in manifest.datasets:
-        _check_file(folder, file)
-    # Rules 6 to 8 are one transaction: whatever fails, the store is as it was.
-    con.begin()
-    try:
-        contracts = {contract.dataset: contract for contract in datasets(manifest.job)}
-        for file in manifest.datasets:
-            _take_in(con, contracts[file.name], folder, file, full=manifest.mode == "full")
-        # Rule 7: both sides count the same.
-        totals = _totals(con, manifest.job)
-        if totals != manifest.control_totals:
-            raise RefusedError("totals", "the store would hold something else than head office says", totals)
-        # Rule 8.
-        rows = {file.name: file.rows for file in manifest.datasets if file.file is not None}
-        _remember(con, manifest, manifest_sha256, rows, totals)
-        con.commit()
-    except BaseException:
-        con.rollback()
-        raise
+    # Rule 5: plain names, bytes, hashes, decryption.
+    with TemporaryDirectory(prefix="kanta-store-") as opened:
+        paths: dict[str | None, Path] = {
+            file.file: _checked(folder, file, Path(opened), own) for file in manifest.datasets if file.file is not None
+        }
+        # Rules 6 to 8 are one transaction: whatever fails, the store is as it was.
+        con.begin()
+        try:
+            for file in manifest.datasets:
+                _take_in(con, contract(file.name), paths.get(file.file), file, full=manifest.mode == "full")
+            # Rule 7: both sides count the same.
+            totals = _totals(con, [file.name for file in manifest.datasets])
+            if totals != manifest.control_totals:
+                raise RefusedError("totals", "the store would hold something else than head office says", totals)
+            # Rule 8.
+            rows = {file.name: file.rows for file in manifest.datasets if file.file is not None}
+            _remember(con, manifest, manifest_sha256, rows, totals)
+            con.commit()
+        except BaseException:
+            con.rollback()
+            raise
     return rows, totals
 
 
@@ -278,83 +301,59 @@ def _applied_before(
     return json.loads(row[0]), json.loads(row[1])
 
 
-def _check_file(folder: Path, file: DatasetFile) -> None:
-    if file.file is None:
-        return
-    if not is_plain(file.file) or not file.file.endswith(".csv.gz"):
+def _checked(folder: Path, file: DatasetFile, opened: Path, own: Keys) -> Path:
+    """The file of a dataset as it was sent, or, if it was encrypted, what was in it (in the folder ``opened``)."""
+    name = file.file or ""
+    plain = name.removesuffix(".age")
+    if not is_plain(name) or formats.form_of(plain) is None:
         raise RefusedError("bad_file", f"the file of {file.name} has a name that is not plain")
     try:
-        with open_file(folder / file.file) as content:
+        with open_file(folder / name) as content:
             found, size = file_digest(content, "sha256").hexdigest(), content.tell()
-    except OSError as error:
+        if (found, size) != (file.sha256, file.bytes):
+            raise RefusedError("bad_file", f"the file of {file.name} is not the one that was sent")
+        if name == plain:
+            return folder / name
+        (opened / plain).write_bytes(keys.decrypt((folder / name).read_bytes(), own.identity or ""))
+    except (OSError, ValueError) as error:
         raise RefusedError("bad_file", f"the file of {file.name} cannot be read") from error
-    if (found, size) != (file.sha256, file.bytes):
-        raise RefusedError("bad_file", f"the file of {file.name} is not the one that was sent")
+    return opened / plain
 
 
 # ── rules 6 to 8: take it in ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _take_in(
-    con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path, file: DatasetFile, *, full: bool
-) -> None:
+def _take_in(con: duckdb.DuckDBPyConnection, of: Contract, path: Path | None, file: DatasetFile, *, full: bool) -> None:
     """Rule 6 for one dataset: a full package empties its table; then U replaces a row, D deletes it if it is there."""
-    table, columns = contract.dataset, contract.columns
+    table, columns = of.dataset, of.columns
     typed = ", ".join(f"{column.name} {column.type}" for column in columns)
     con.execute(f"create table if not exists {table} ({typed})")
     if full:
         con.execute(f"delete from {table}")
-    if file.file is None:
+    if path is None:
         if file.rows or file.deletes:
             raise RefusedError("bad_rows", f"{table}: rows without a file")
         return
-    _read(con, contract, folder / file.file, file.rows)
-    _check_rows(con, contract, file)
-    same = " and ".join(
-        f"{table}.{name} = cast(incoming.{name} as {contract.column(name).type})" for name in contract.key
-    )
+    try:
+        formats.read(con, of, formats.form_of(path.name) or "", path, file.rows)
+    except formats.BadRows as error:
+        raise RefusedError("bad_rows", str(error)) from error
+    _check_rows(con, of, file)
+    same = " and ".join(f"{table}.{name} = cast(incoming.{name} as {of.column(name).type})" for name in of.key)
     con.execute(f"delete from {table} using incoming where {same}")
     values = ", ".join(f"cast({column.name} as {column.type})" for column in columns)
     con.execute(f"insert into {table} select {values} from incoming where op = 'U'")
 
 
-def _read(con: duckdb.DuckDBPyConnection, contract: Contract, path: Path, rows: int) -> None:
-    """A file's rows as text, in the temporary table ``incoming``: empty is null, in a key it is empty text."""
-    names = ("op", *contract.names)
-    try:
-        with gzip.open(path) as file:
-            header = file.readline(MOST_BYTES)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise RefusedError("bad_rows", f"{contract.dataset}: the file is not a gzip file") from error
-    if header != (",".join(names) + "\n").encode():
-        raise RefusedError("bad_rows", f"{contract.dataset}: the columns are not those of the contract")
-    texts = {column.name for column in contract.columns if column.key and column.type == "VARCHAR"}
-    values = ", ".join(f"{'coalesce' if name in texts else 'nullif'}({name}, '') as {name}" for name in names)
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
-    try:
-        # One row more than was said is enough to know; a file that goes on for ever is not read to its end.
-        con.execute(
-            f"create or replace temp table incoming as select {values} from read_csv({literal(str(path))},"
-            f" columns = {{{columns}}}, auto_detect = false, header = true, compression = 'gzip', delim = ',',"
-            f" quote = '\"', escape = '\"', new_line = '\\n', strict_mode = true) limit {rows + 1}"
-        )
-    except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        raise RefusedError("bad_rows", f"{contract.dataset}: the file has lines that are no rows") from error
-    except duckdb.IOException as error:
-        if "gzip" not in str(error).lower():
-            raise
-        raise RefusedError("bad_rows", f"{contract.dataset}: the file is not a gzip file") from error
-
-
-def _check_rows(con: duckdb.DuckDBPyConnection, contract: Contract, file: DatasetFile) -> None:
+def _check_rows(con: duckdb.DuckDBPyConnection, of: Contract, file: DatasetFile) -> None:
     """Counts, operations, types and keys of ``incoming``; a value is written one way only, so none is rounded."""
-    keys = ", ".join(contract.key)
+    keys = ", ".join(of.key)
     wrong = {
         "count": f"abs(count(*) - {file.rows}) + abs(count(*) filter (op = 'D') - {file.deletes})",
         "operation": "count(*) filter (op is null or op not in ('U', 'D'))",
         "double key": f"count(*) - count(distinct ({keys}))",
     }
-    for column in contract.columns:
+    for column in of.columns:
         name = column.name
         if column.type != "VARCHAR":
             wrong[f"type of {name}"] = (
@@ -366,25 +365,24 @@ def _check_rows(con: duckdb.DuckDBPyConnection, contract: Contract, file: Datase
     row = con.execute(f"select {', '.join(wrong.values())} from incoming").fetchone() or ()
     found = [f"{what} ({count})" for what, count in zip(wrong, row, strict=True) if count]
     if found:
-        raise RefusedError("bad_rows", f"{contract.dataset}: {', '.join(found)}")
+        raise RefusedError("bad_rows", f"{of.dataset}: {', '.join(found)}")
 
 
-def _totals(con: duckdb.DuckDBPyConnection, job: str) -> Totals:
+#: What a store counts of what it holds, besides the rows: (name, value) or one value.
+_COUNTED = {
+    "customers": "select count(distinct customer_id) from customers",
+    "cards": "select count(distinct card_id) from cards",
+    "available": "select reward_point_id, cast(sum(available) as varchar) from card_balances group by all order by all",
+    "tiers": "select program_id || '/' || tier_id, count(distinct card_id) from card_tiers group by all order by all",
+}
+
+
+def _totals(con: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Totals:
     """The control totals of what the store holds, counted from its own tables."""
-    totals: Totals = {"rows": {contract.dataset: _count(con, contract.dataset) for contract in datasets(job)}}
-    if job == "1050":
-        ((cards,),) = con.execute("select count(distinct card_id) from cards").fetchall()
-        totals["cards"] = int(cards)
-        totals["available"] = dict(
-            con.execute(
-                "select reward_point_id, cast(sum(available) as varchar) from card_balances group by all order by all"
-            ).fetchall()
-        )
-        totals["tiers"] = dict(
-            con.execute(
-                "select program_id || '/' || tier_id, count(distinct card_id) from card_tiers group by all order by all"
-            ).fetchall()
-        )
+    totals: Totals = {"rows": {name: _count(con, name) for name in names}}
+    for total in total_names(names):
+        rows = con.execute(_COUNTED[total]).fetchall()
+        totals[total] = int(rows[0][0]) if total in ("customers", "cards") else dict(rows)
     return totals
 
 
@@ -414,7 +412,7 @@ def _remember(
 def _delete(folder: Path, manifest: Manifest) -> None:
     """Rule 9: what is applied goes, its manifest first; what cannot be deleted is acknowledged again next time."""
     with suppress(OSError):
-        for name in (MANIFEST, *(file.file for file in manifest.datasets if file.file)):
+        for name in (MANIFEST, MANIFEST + SIGNATURE, *(file.file for file in manifest.datasets if file.file)):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 

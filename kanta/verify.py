@@ -39,7 +39,7 @@ def audits() -> list[models.Model]:
 
 
 def verify(home: Home, *, everything: bool = False) -> list[Checked]:
-    """Runs every check over the published lake; ``everything`` also compares with a replay from the facts."""
+    """Runs every check over the published lake; ``everything`` also replays the facts and proves the stores."""
     lake = Lake(home)
     state = lake.published()
     results = [_files(lake, state), _iceberg(lake, state)]
@@ -55,7 +55,18 @@ def verify(home: Home, *, everything: bool = False) -> list[Checked]:
         from kanta import replay
 
         results.append(replay.replay(home, dry_run=True))
+        results.append(_stores(home))
     return results
+
+
+def _stores(home: Home) -> Checked:
+    """Each store holds what the lake says, by whatever packages (``kanta distribution prove``)."""
+    from kanta import distribution
+
+    wrong = [proved for proved in distribution.prove(home) if proved.differences]
+    examples = tuple((proved.line().strip(),) for proved in wrong[:SHOWN])
+    about = "9: each store holds what the lake says, by whatever packages."
+    return Checked("9_stores_hold_what_the_lake_says", about, len(wrong), ("store",), examples)
 
 
 def _run(engine: Engine, audit: models.Model) -> Checked:

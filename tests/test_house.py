@@ -24,7 +24,7 @@ PUBLIC = {name: model for name, model in MODELS.items() if not model.private}
 #: Private steps that code makes: what the kernel returns, what a pass leaves to the next, what is asked for.
 MADE_BY_CODE = {
     "customers._checked_attributes", "customers._read_values", "customers._time_zones",
-    "distribution._request",
+    "distribution._offline", "distribution._request",
     "loyalty._balances_carried", "loyalty._capped_tier_points", "loyalty._credited", "loyalty._folded_entries",
     "loyalty._folded_lots", "loyalty._folded_pieces", "loyalty._joined", "loyalty._lots_carried", "loyalty._replaced",
     "loyalty._stays", "loyalty._uncovered",

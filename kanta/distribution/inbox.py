@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import date
 from itertools import groupby
 
 from pydantic import ValidationError
 
-from kanta.distribution.protocol import Acknowledgement, Place, acknowledged_sequence, is_plain, sha256
-from kanta.distribution.sessions import FINAL, UNSENT, Book, Heard, Session, recording
-from kanta.distribution.transport import Folders
-from kanta.home import Home
+from kanta.distribution import keys, transport
+from kanta.distribution.protocol import SIGNATURE, Acknowledgement, Place, acknowledged_sequence, is_plain, sha256
+from kanta.distribution.sessions import FAILED, FINAL, UNSENT, Book, Heard, Session
+from kanta.programme.model import DatabaseKeys, Distribution
 
 #: An acknowledgement is not read any further.
 MOST_BYTES = 1024 * 1024
@@ -23,11 +22,15 @@ HOPELESS = frozenset({"gap", "reused", "totals"})
 
 @dataclass(frozen=True)
 class Answer:
-    """One acknowledgement file: where it lies, its hash, what it says; None when it is none."""
+    """One acknowledgement file: where it lies, its hash, what it says; None when it is none.
+
+    ``signed``: whether it has the signature that its database's acknowledgements must have, if they must.
+    """
 
     place: Place
     file_sha256: str
     said: Acknowledgement | None
+    signed: bool = True
 
     @property
     def order(self) -> tuple[str, str, int, int]:
@@ -35,50 +38,58 @@ class Answer:
         return self.place.database, self.place.job, self.place.sequence, self.said.attempt if self.said else 0
 
 
-def acknowledge(home: Home, business_date: date, databases: Collection[str] | None = None) -> list[Session]:
-    """Takes in what stores answered since the last time; returns the sessions that moved.
+def read(inbox: transport.Transport, rules: Distribution, databases: Collection[str] | None = None) -> list[Answer]:
+    """All acknowledgements in the inbox; ``databases``: only theirs."""
+    return list(_read(inbox, rules, databases))
 
-    ``business_date``: the night that records it; ``databases``: only theirs (default: all of the inbox). A file that
-    cannot be believed is recorded with the reason and changes nothing.
+
+def take_in(book: Book, answers: list[Answer]) -> None:
+    """Records what stores answered since the last time, and moves their sessions.
+
+    A file that cannot be believed is recorded with the reason and changes nothing.
     """
-    answers = list(_read(Folders(home.inbox), databases))
     if not answers:
-        return []
-    with recording(home, business_date) as book:
-        known = book.known_files((answer.place, answer.file_sha256) for answer in answers)
-        fresh = [a for a in answers if (a.place.database, a.place.job, a.place.sequence, a.file_sha256) not in known]
-        lines = sorted({(answer.place.database, answer.place.job) for answer in fresh})
-        sessions = book.sessions(lines, (answer.place for answer in fresh))
-        heard = book.heard(lines)
-        for line, answered in groupby(sorted(fresh, key=lambda a: a.order), key=lambda a: a.order[:2]):
-            _take_in(book, heard[line], {session.sequence: session for session in sessions[line]}, list(answered))
-    return [book.moved[key] for key in sorted(book.moved)]
+        return
+    known = book.known_files((answer.place, answer.file_sha256) for answer in answers)
+    fresh = [a for a in answers if (a.place.database, a.place.job, a.place.sequence, a.file_sha256) not in known]
+    lines = sorted({(answer.place.database, answer.place.job) for answer in fresh})
+    if not lines:
+        return
+    sessions = book.sessions(lines, (answer.place for answer in fresh))
+    heard = book.heard(lines)
+    for line, answered in groupby(sorted(fresh, key=lambda a: a.order), key=lambda a: a.order[:2]):
+        _take_in(book, heard[line], {session.sequence: session for session in sessions[line]}, list(answered))
 
 
-def _read(inbox: Folders, databases: Collection[str] | None) -> Iterator[Answer]:
-    for database in sorted(filter(is_plain, databases if databases is not None else inbox.names())):
+def _read(inbox: transport.Transport, rules: Distribution, databases: Collection[str] | None) -> Iterator[Answer]:
+    for database in sorted(filter(is_plain, databases if databases is not None else _names(inbox, ""))):
+        found = rules.keys.get(database)
+        verify = found.verify if isinstance(found, DatabaseKeys) else ()
         for job in filter(is_plain, _names(inbox, database)):
             for name in _names(inbox, f"{database}/{job}"):
                 if sequence := acknowledged_sequence(name):
-                    yield _answer(inbox, Place(database=database, job=job, sequence=sequence))
+                    yield _answer(inbox, Place(database=database, job=job, sequence=sequence), verify)
 
 
-def _names(inbox: Folders, path: str) -> list[str]:
+def _names(inbox: transport.Transport, path: str) -> list[str]:
     try:
         return inbox.names(path)
     except OSError:  # a store's folder that cannot be listed says nothing; the others' do
         return []
 
 
-def _answer(inbox: Folders, place: Place) -> Answer:
+def _answer(inbox: transport.Transport, place: Place, verify: Collection[str]) -> Answer:
     try:
         content = inbox.read(place.acknowledgement, MOST_BYTES) or b""
+        signature = inbox.read(place.acknowledgement + SIGNATURE, MOST_BYTES) if verify else None
     except OSError as error:
         return Answer(place, sha256(str(error).encode()), None)
+    signed = not verify or keys.is_signed(content, signature, verify)
+    file_sha256 = sha256(content + (signature or b""))
     try:
-        return Answer(place, sha256(content), Acknowledgement.model_validate_json(content))
+        return Answer(place, file_sha256, Acknowledgement.model_validate_json(content), signed)
     except ValidationError:
-        return Answer(place, sha256(content), None)
+        return Answer(place, file_sha256, None)
 
 
 def _take_in(book: Book, heard: Heard, sessions: dict[int, Session], answers: list[Answer]) -> None:
@@ -97,12 +108,14 @@ def _take_in(book: Book, heard: Heard, sessions: dict[int, Session], answers: li
 def disbelief(answer: Answer, session: Session | None, heard: Heard) -> str:
     """Why an acknowledgement is only reported, as one word; "" when it is believed.
 
-    Spec 6-distribution, "Believed": path = content, sequence and hash recorded (bad_manifest: any hash), attempt new,
-    no higher sequence believed, totals equal if applied.
+    Spec 6-distribution, "Believed": path = content, signed if ``verify``, sequence and hash
+    recorded (bad_manifest: any hash), attempt new, no higher sequence believed, totals equal if applied.
     """
     said = answer.said
     if said is None:
         return "unreadable"
+    if not answer.signed:
+        return "unsigned"
     if Place(database=said.database, job=said.job, sequence=said.sequence) != answer.place:
         return "place"
     if session is None or not session.manifest_sha256:
@@ -127,13 +140,20 @@ def _moved(book: Book, session: Session, said: Acknowledgement, sessions: dict[i
     """The steps that a believed acknowledgement takes its session, and those it makes needless."""
     if session.state in FINAL:
         return
-    if session.state in UNSENT:
+    if session.state == "suspended" and said.status != "applied" and said.reason not in HOPELESS:
+        return  # a person has to say retry; that it failed once more is nothing new
+    if session.state in UNSENT or (session.state == "suspended" and said.status == "applied"):
         # The store has seen its manifest, so it is up, whatever the run that sent it lived to record.
         session = book.step(session, "started") if session.state == "create_failed" else session
         session = book.step(session, "available")
-    session = book.step(session, said.status, said.reason or "", f"attempt {said.attempt}")
+    reason, detail = said.reason or "", f"attempt {said.attempt}"
     if said.reason in HOPELESS:
-        session = book.step(session, "canceled", said.reason or "")
+        session = session if session.state == "suspended" else book.step(session, said.status, reason, detail)
+        session = book.step(session, "canceled", reason)
+    elif said.status in FAILED:
+        session = book.fail(session, said.status, reason, detail)
+    else:
+        session = book.step(session, said.status, reason, detail)
     yield session
     if said.status == "applied":
         for older in sessions.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,12 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kanta import contracts
 from kanta.contracts import Contract
-from kanta.programme.model import JOBS
 
 SCHEMA_VERSION = 1
 
 #: Its name says that a package is whole: it is written last.
 MANIFEST = "manifest.json"
+
+#: Beside a manifest or an acknowledgement, and there before it: its signature (ed25519, base64).
+SIGNATURE = ".sig"
 
 #: Folders and files have eight digits.
 LAST_SEQUENCE = 99_999_999
@@ -147,12 +150,21 @@ def acknowledged_sequence(name: str) -> int | None:
 
 
 @cache
-def datasets(job: str) -> tuple[Contract, ...]:
-    """The contracts of a job's datasets in their order (schemas/packages); none for a job not made yet."""
-    folder = contracts.SCHEMAS / "packages" / job
-    if not (is_plain(job) and folder.is_dir()):
-        return ()
-    return tuple(contracts.read(folder / f"{name}.odcs.yaml") for name in JOBS[job])
+def contract(dataset: str) -> Contract:
+    """The contract of a dataset (schemas/packages), whatever job carries it. Raises KeyError for an unknown one."""
+    return _contracts()[dataset]
+
+
+@cache
+def _contracts() -> dict[str, Contract]:
+    files = sorted((contracts.SCHEMAS / "packages").glob("*/*.odcs.yaml"))
+    return {found.dataset: found for found in map(contracts.read, files)}
+
+
+def total_names(names: Iterable[str]) -> list[str]:
+    """The control totals besides ``rows`` that a package of these datasets has."""
+    counted = {"customers": "customers", "cards": "cards", "card_balances": "available", "card_tiers": "tiers"}
+    return [total for dataset, total in counted.items() if dataset in names]
 
 
 def canonical_json(document: Any) -> bytes:

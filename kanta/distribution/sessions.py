@@ -20,21 +20,29 @@ from kanta import night
 from kanta.contracts import contract_of
 from kanta.distribution.protocol import Acknowledgement, Manifest, Place, Totals, sha256
 from kanta.home import Home
+from kanta.programme.model import Distribution
 
-#: What can follow each state; "" is the beginning. Suspension comes with the try count (issue 6).
+#: What can follow each state; "" is the beginning.
 NEXT: Mapping[str, frozenset[str]] = {
     "": frozenset({"started"}),
     "started": frozenset({"no_data", "available", "create_failed", "canceled"}),
-    "create_failed": frozenset({"started", "canceled"}),
+    "create_failed": frozenset({"started", "suspended", "canceled"}),
+    "suspended": frozenset({"started", "available", "canceled"}),
     "no_data": frozenset(),
     "applied": frozenset(),
     "canceled": frozenset(),
 } | {
     state: frozenset({"requested", "downloaded", "applied", "download_failed", "apply_failed", "canceled"})
+    | (frozenset({"suspended"}) if state.endswith("_failed") else frozenset())
     for state in ("available", "requested", "downloaded", "download_failed", "apply_failed")
 }
 
 FINAL = frozenset({"no_data", "applied", "canceled"})
+
+FAILED = frozenset({"create_failed", "download_failed", "apply_failed"})
+
+#: Why a session was canceled so that nothing before it can be built upon: the next package is full.
+BREAKS = frozenset({"totals", "erased", "gone"})
 
 #: Its package may not be up yet.
 UNSENT = frozenset({"started", "create_failed"})
@@ -47,6 +55,7 @@ Line = tuple[str, str]
 class Session:
     """One session as it stands after ``steps`` steps; the last fields are its package's, empty without one.
 
+    ``failures``: how often it failed since somebody last said to retry it.
     ``view_sha256``: hash of all rows the store is to hold after it (``StoreView.sha256``).
     """
 
@@ -59,6 +68,7 @@ class Session:
     business_date: date
     data_group: str
     steps: int = 0
+    failures: int = 0
     was_available: bool = False
     mode: str = ""
     manifest_sha256: str = ""
@@ -87,25 +97,41 @@ class Heard:
     """What is believed of one line's acknowledgements so far.
 
     ``highest``: the last sequence believed; ``attempts``: by sequence, the last believed; ``beyond``: where a store
-    said it stands when it refused a sequence as reused.
+    said it stands when it refused a sequence as reused; ``base``: the sequence and hash it stands at by the last
+    acknowledgement believed, 0 and "" before one.
     """
 
     highest: int = 0
     attempts: dict[int, int] = field(default_factory=dict)
     beyond: int = 0
+    base: tuple[int, str] = (0, "")
 
     def believe(self, said: Acknowledgement) -> None:
         self.highest = max(self.highest, said.sequence)
         self.attempts[said.sequence] = said.attempt
+        self.base = (said.applied_sequence, said.applied_manifest_sha256 or "")
         if said.reason == "reused":
             self.beyond = max(self.beyond, said.applied_sequence)
 
 
+@dataclass(frozen=True)
+class Package:
+    """One package as it was recorded. ``seq``: ordinal of the lake's change that recorded it."""
+
+    sequence: int
+    manifest_sha256: str
+    seq: int
+    business_date: date
+
+
 @contextmanager
-def recording(home: Home, business_date: date) -> Iterator[Book]:
-    """The sessions' tables, under the lake's lock; what the block adds is kept together when it ends, or not at all."""
+def recording(home: Home, business_date: date, rules: Distribution | None = None) -> Iterator[Book]:
+    """The sessions' tables, under the lake's lock; what the block adds is kept together when it ends, or not at all.
+
+    ``rules``: what the programme says of failures; its defaults without.
+    """
     with night.stage(home, "distribution", business_date) as stage:
-        book = Book(stage, business_date)
+        book = Book(stage, business_date, rules or Distribution())
         yield book
         book.keep()
 
@@ -113,21 +139,22 @@ def recording(home: Home, business_date: date) -> Iterator[Book]:
 class Book:
     """The sessions' tables while the lake's lock is held. Use :func:`recording`."""
 
-    def __init__(self, stage: night.Night, posted_date: date) -> None:
-        self._stage, self._engine = stage, stage.engine
+    def __init__(self, stage: night.Night, posted_date: date, rules: Distribution) -> None:
+        self._stage, self._engine, self._rules = stage, stage.engine, rules
         self._common = {"posted_date": posted_date, "seq": stage.seq}
         self._added: dict[str, list[dict[str, Any]]] = defaultdict(list)
         # People want to know when; nothing is decided by it.
         self._now = datetime.now(UTC)
         self.moved: dict[tuple[str, str, int], Session] = {}
-        stage.attach("distribution.session_states", "distribution.acknowledgements")
+        self._heard: dict[Line, Heard] = {}
+        stage.attach("distribution.session_states", "distribution.packages", "distribution.acknowledgements")
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def sessions(self, lines: Iterable[Line], also: Iterable[Place] = ()) -> dict[Line, list[Session]]:
         """Each line's sessions that say what may come next, in order; and those of ``also``.
 
-        They are those not final, the last one, and the last one that ever was available.
+        They are those not final, the last one, the last one that ever was available, and the last that breaks.
         """
         found: dict[Line, list[Session]] = {line: [] for line in lines}
         self._ask(((*line, 0) for line in found), "distribution._lines")
@@ -136,8 +163,8 @@ class Book:
             """
             select
                 database, job, sequence, state, coalesce(reason, ''), coalesce(detail, ''), business_date, data_group,
-                steps, was_available, coalesce(mode, ''), coalesce(manifest_sha256, ''), coalesce(view_sha256, ''),
-                coalesce(rows, 0), coalesce(bytes, 0), coalesce(control_totals, '')
+                steps, failures, was_available, coalesce(mode, ''), coalesce(manifest_sha256, ''),
+                coalesce(view_sha256, ''), coalesce(rows, 0), coalesce(bytes, 0), coalesce(control_totals, '')
             from distribution.session_states
             where (database, job) in (select (database, job) from distribution._lines)
             qualify
@@ -145,32 +172,81 @@ class Book:
                 or (database, job, sequence) in (select (database, job, sequence) from distribution._also)
                 or sequence = max(sequence) over (partition by database, job)
                 or sequence = max(case when was_available then sequence end) over (partition by database, job)
+                or sequence = max(case when reason in ('totals', 'erased', 'gone') then sequence end)
+                    over (partition by database, job)
             order by database, job, sequence
             """
         )
         for session in (Session(*row) for row in rows):
             found[session.line].append(session)
+        # What this block has moved is not kept yet, but it counts.
+        for line in found.keys() & {(database, job) for database, job, _ in self.moved}:
+            by_sequence = {session.sequence: session for session in found[line]}
+            by_sequence |= {session.sequence: session for session in self.moved.values() if session.line == line}
+            found[line] = [by_sequence[sequence] for sequence in sorted(by_sequence)]
         return found
 
     def heard(self, lines: Iterable[Line]) -> dict[Line, Heard]:
-        """What is believed of each line's acknowledgements."""
-        found = {line: Heard() for line in lines}
+        """What is believed of each line's acknowledgements, with what this block has come to believe."""
+        wanted = list(lines)
+        found = {line: Heard() for line in wanted if line not in self._heard}
         self._ask(((*line, 0) for line in found), "distribution._lines")
         rows = self._engine.rows(
             """
             select
                 database, job, sequence, max(attempt),
-                max(case when reason = 'reused' then applied_sequence else 0 end)
+                max(case when reason = 'reused' then applied_sequence else 0 end),
+                max_by(applied_sequence, attempt), max_by(coalesce(applied_manifest_sha256, ''), attempt)
             from distribution.acknowledgements
             where disbelief is null and (database, job) in (select (database, job) from distribution._lines)
             group by database, job, sequence
+            order by database, job, sequence
             """
         )
-        for database, job, sequence, attempt, beyond in rows:
+        for database, job, sequence, attempt, beyond, *base in rows:
             heard = found[database, job]
             heard.attempts[sequence] = attempt
-            heard.highest, heard.beyond = max(heard.highest, sequence), max(heard.beyond, beyond)
+            heard.highest, heard.beyond = sequence, max(heard.beyond, beyond)
+            heard.base = (base[0], base[1])
+        self._heard |= found
+        return {line: self._heard[line] for line in wanted}
+
+    def packages(self, lines: Iterable[Line], business_date: date) -> dict[Line, list[Package]]:
+        """Each line's packages of this night and later, and its last one, in order."""
+        found: dict[Line, list[Package]] = {line: [] for line in lines}
+        self._ask(((*line, 0) for line in found), "distribution._lines")
+        rows = self._engine.rows(
+            """
+            select database, job, sequence, manifest_sha256, seq, business_date
+            from distribution.packages
+            where (database, job) in (select (database, job) from distribution._lines)
+            qualify business_date >= $business_date or sequence = max(sequence) over (partition by database, job)
+            order by database, job, sequence
+            """,
+            {"business_date": business_date},
+        )
+        for database, job, *package in rows:
+            found[database, job].append(Package(*package))
         return found
+
+    def oldest_mark(self, business_date: date) -> int:
+        """The seq of the last package made before this night: what changed until then no kept package lacks."""
+        query = "select coalesce(max(seq), 0) from distribution.packages where business_date < $business_date"
+        return int(self._engine.value(query, {"business_date": business_date}))
+
+    def gone(self, databases: Iterable[str]) -> list[Line]:
+        """The lines of databases that are no longer there, unless they were closed."""
+        self._ask(((name, "", 0) for name in databases), "distribution._known")
+        return self._engine.rows(
+            """
+            select database, job
+            from distribution.session_states
+            where database not in (select database from distribution._known)
+            group by database, job
+            having coalesce(max_by(reason, sequence), '') <> 'gone'
+            order by database, job
+            """
+        )
 
     def known_files(self, files: Iterable[tuple[Place, str]]) -> set[tuple[str, str, int, str]]:
         """Those acknowledgement files, by place and hash, that were recorded before."""
@@ -194,10 +270,10 @@ class Book:
 
     # ── adding ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, line: Line, sequence: int, business_date: date, data_group: str) -> Session:
+    def begin(self, line: Line, sequence: int, business_date: date, data_group: str, detail: str = "") -> Session:
         """A new session, started."""
         session = Session(*line, sequence, "", "", "", business_date, data_group)
-        return self.step(session, "started")
+        return self.step(session, "started", detail=detail)
 
     def step(self, session: Session, state: str, reason: str = "", detail: str = "") -> Session:
         """Takes a session one step further; a step that NEXT does not know is a defect of the caller."""
@@ -209,6 +285,7 @@ class Book:
             reason=reason,
             detail=detail,
             steps=session.steps + 1,
+            failures=0 if reason == "retry" else session.failures + (state in FAILED),
             was_available=session.was_available or state == "available",
         )
         self._added["sessions"].append(
@@ -228,6 +305,13 @@ class Book:
         )
         self.moved[*session.line, session.sequence] = session
         return session
+
+    def fail(self, session: Session, state: str, reason: str, detail: str) -> Session:
+        """A failure; the last one that the programme's ``try_count`` allows ends or suspends the session."""
+        session = self.step(session, state, reason, detail)
+        if session.failures < self._rules.try_count:
+            return session
+        return self.step(session, "suspended" if self._rules.enforce_order else "canceled", "tries", detail)
 
     def package(self, session: Session, manifest: Manifest, view_sha256: str) -> Session:
         """Records a session's package before any of it is sent."""

@@ -1,52 +1,129 @@
-"""How packages and acknowledgements travel: a place to list, read and upload to; local folders for now.
+"""How packages and acknowledgements travel: a place to list, read, upload to and remove from (spec 6-distribution).
 
-Other places (sftp, s3) take the same three steps; what goes wrong with one raises OSError and concerns one store.
+``settings.yaml`` names the outbox and the inbox: a folder, ``sftp://user@host/path`` or ``s3://bucket/path``. What
+goes wrong with a place raises OSError and concerns one store. Secrets come from the environment (``KANTA_SFTP_*``,
+``AWS_*``) or, with ``?connection=ID`` at the URL's end, from that Airflow connection; none is ever in a message.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import random
 import shutil
 import stat
-from io import BufferedReader
-from pathlib import Path
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol, TypeVar
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from kanta.distribution.keys import connection
+from kanta.errors import KantaError
+from kanta.home import Home
+
+Got = TypeVar("Got")
+
+#: How often a remote place is tried, and the seconds before the second try at most; then twice as long, and so on.
+TRIES, PAUSE = 4, 1.0
+
+
+class Transport(Protocol):
+    """A place. Paths are given below its root, with ``/``."""
+
+    def names(self, path: str = "") -> list[str]:
+        """Names in a folder, sorted; none when it is not there."""
+
+    def read(self, path: str, most: int) -> bytes | None:
+        """A file's content; None when it is not there. Raises OSError for more than ``most`` bytes and for no file."""
+
+    def upload(self, content: Path | bytes, path: str) -> None:
+        """Puts a file up under its name only when all of it is there; one that is there in its size is kept."""
+
+    def remove(self, path: str) -> None:
+        """Takes a file, or a folder with its files, away; nothing to do when it is not there."""
+
+
+def open_place(home: Home, url: str) -> Transport:
+    """The outbox or inbox that ``url`` (settings.yaml) names; a path is one below the home."""
+    parts = urlsplit(url)
+    if parts.scheme == "sftp":
+        return Patient(Sftp(parts))
+    if parts.scheme == "s3":
+        return Patient(Bucket(parts))
+    if parts.scheme not in ("", "file"):
+        raise KantaError(
+            f"There is no transport {parts.scheme}:",
+            where="programme/settings.yaml",
+            next_step="name a folder, sftp://user@host/path or s3://bucket/path",
+        )
+    return Folders(home.root / (unquote(parts.path) if parts.scheme else url))
+
+
+def outbox(home: Home) -> Transport:
+    """Where packages go."""
+    return open_place(home, home.settings.outbox)
+
+
+def inbox(home: Home) -> Transport:
+    """Where acknowledgements come."""
+    return open_place(home, home.settings.inbox)
+
+
+# ── local ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Folders:
-    """A local outbox or inbox. Paths are given below its root, with ``/``."""
+    """A local place."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def names(self, path: str = "") -> list[str]:
-        """Names in a folder, sorted; none when it is not there."""
         try:
-            return sorted(entry.name for entry in (self.root / path).iterdir())
+            return sorted(os.listdir(self.root / path))  # noqa: PTH208 - thousands of folders each night
         except FileNotFoundError:
             return []
 
     def read(self, path: str, most: int) -> bytes | None:
-        """A file's content; None when it is not there. Raises OSError for more than ``most`` bytes and for no file."""
         return read_file(self.root / path, most)
 
     def upload(self, content: Path | bytes, path: str) -> None:
-        """Puts a file up under its name only when all of it is there: first ``.part``, then renamed."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         part.unlink(missing_ok=True)
         if isinstance(content, Path):
             shutil.copyfile(content, part)
-            size = content.stat().st_size
         else:
             part.write_bytes(content)
-            size = len(content)
-        if part.stat().st_size != size:
-            raise OSError(f"{target.name}: {part.stat().st_size} of {size} bytes arrived")
         part.replace(target)
+        _check_size(target.name, target.stat().st_size, content)
+
+    def remove(self, path: str) -> None:
+        target = self.root / path
+        try:
+            shutil.rmtree(target) if target.is_dir() and not target.is_symlink() else target.unlink()
+        except FileNotFoundError:
+            return
 
 
-def open_file(path: Path) -> BufferedReader:
+def _check_size(name: str, arrived: int | None, content: Path | bytes) -> None:
+    if arrived != _size(content):
+        raise OSError(f"{name}: {arrived or 0} of {_size(content)} bytes arrived")
+
+
+def _size(content: Path | bytes) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
+
+
+def _opened(content: Path | bytes) -> IO[bytes]:
+    return content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
+
+
+def open_file(path: Path) -> io.BufferedReader:
     """Opens a regular file, without following a link or waiting on a pipe. Raises OSError for anything else."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -59,9 +136,225 @@ def read_file(path: Path, most: int) -> bytes | None:
     """A file's content, by :func:`open_file`; None when there is none. Raises OSError for more than ``most`` bytes."""
     try:
         with open_file(path) as file:
-            content = file.read(most + 1)
+            return _limited(file.read(most + 1), path.name, most)
     except FileNotFoundError:
         return None
+
+
+def _limited(content: bytes, name: str, most: int) -> bytes:
     if len(content) > most:
-        raise OSError(f"{path.name} is larger than {most} bytes")
+        raise OSError(f"{name} is larger than {most} bytes")
     return content
+
+
+# ── remote ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Patient:
+    """A remote place, tried again when it fails: a few times, each pause twice as long, with jitter."""
+
+    def __init__(self, place: Transport, pause: Callable[[float], None] = time.sleep, tries: int = TRIES) -> None:
+        self._place, self._pause, self._tries = place, pause, tries
+
+    def names(self, path: str = "") -> list[str]:
+        return self._try(lambda: self._place.names(path))
+
+    def read(self, path: str, most: int) -> bytes | None:
+        return self._try(lambda: self._place.read(path, most))
+
+    def upload(self, content: Path | bytes, path: str) -> None:
+        self._try(lambda: self._place.upload(content, path))
+
+    def remove(self, path: str) -> None:
+        self._try(lambda: self._place.remove(path))
+
+    def _try(self, work: Callable[[], Got]) -> Got:
+        for done in range(1, self._tries):
+            try:
+                return work()
+            except OSError:
+                self._pause(PAUSE * 2 ** (done - 1) * random.uniform(0.5, 1))  # noqa: S311 - a pause, no secret
+        return work()
+
+
+class Sftp:
+    """A folder on an SFTP server, with key login.
+
+    The private key is ``KANTA_SFTP_KEY`` (text), ``KANTA_SFTP_KEY_FILE`` or the connection's ``private_key``; the
+    server's own key must be in ``KANTA_SFTP_KNOWN_HOSTS`` (a file), ``known_hosts`` of the connection, or
+    ~/.ssh/known_hosts: another server gets nothing.
+    """
+
+    def __init__(self, url: SplitResult) -> None:
+        self._root, self._url = PurePosixPath(unquote(url.path) or "."), url
+        self._client: Any = None
+
+    @cached_property
+    def _secrets(self) -> dict[str, str]:
+        names = parse_qs(self._url.query).get("connection", [])
+        if names:
+            return connection(names[0])
+        given = {name: os.environ.get(f"KANTA_SFTP_{name.upper()}", "") for name in ("key", "key_file", "known_hosts")}
+        return {"private_key": given["key"], "key_file": given["key_file"], "known_hosts": given["known_hosts"]}
+
+    def _do(self, work: Callable[[Any], Got]) -> Got:
+        """Work with the open connection; one that broke is closed, and the next try opens another."""
+        import paramiko
+
+        try:
+            if self._client is None:
+                self._client = self._connected()
+            return work(self._client)
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            if self._client is not None:
+                with suppress(Exception):
+                    self._client.get_channel().get_transport().close()
+            self._client = None
+            raise error if isinstance(error, OSError) else OSError(f"the SFTP server failed: {error}") from error
+
+    def _connected(self) -> Any:
+        import paramiko
+
+        client = paramiko.SSHClient()
+        known, key_file = self._secrets.get("known_hosts"), self._secrets.get("key_file")
+        client.load_host_keys(known) if known else client.load_system_host_keys()
+        text = self._secrets.get("private_key")
+        client.connect(
+            self._secrets.get("host") or self._url.hostname or "",
+            int(self._secrets.get("port") or self._url.port or 22),
+            self._secrets.get("login") or self._url.username,
+            pkey=_private_key(text) if text else None,
+            key_filename=key_file or None,
+            allow_agent=False,
+            look_for_keys=not (text or key_file),
+            timeout=20,
+        )
+        return client.open_sftp()
+
+    def names(self, path: str = "") -> list[str]:
+        try:
+            return sorted(self._do(lambda sftp: sftp.listdir(self._at(path))))
+        except FileNotFoundError:
+            return []
+
+    def read(self, path: str, most: int) -> bytes | None:
+        def content(sftp: Any) -> bytes:
+            if not stat.S_ISREG(sftp.lstat(self._at(path)).st_mode):
+                raise OSError(f"{path} is not a file")
+            with sftp.open(self._at(path), "rb") as file:
+                return _limited(file.read(most + 1), path, most)
+
+        try:
+            return self._do(content)
+        except FileNotFoundError:
+            return None
+
+    def upload(self, content: Path | bytes, path: str) -> None:
+        target = self._at(path)
+
+        def put(sftp: Any) -> None:
+            if self._size(sftp, target) == _size(content):
+                return
+            self._make_folder(sftp, PurePosixPath(target).parent)
+            with _opened(content) as source:
+                sftp.putfo(source, f"{target}.part", confirm=False)
+            sftp.posix_rename(f"{target}.part", target)
+            _check_size(path, self._size(sftp, target), content)
+
+        self._do(put)
+
+    def remove(self, path: str) -> None:
+        def take(sftp: Any) -> None:
+            target = self._at(path)
+            if not stat.S_ISDIR(sftp.lstat(target).st_mode):
+                sftp.remove(target)
+                return
+            for name in sftp.listdir(target):
+                sftp.remove(f"{target}/{name}")
+            sftp.rmdir(target)
+
+        with suppress(FileNotFoundError):
+            self._do(take)
+
+    def _at(self, path: str) -> str:
+        return str(self._root / path)
+
+    @staticmethod
+    def _size(sftp: Any, target: str) -> int | None:
+        try:
+            return int(sftp.stat(target).st_size)
+        except FileNotFoundError:
+            return None
+
+    def _make_folder(self, sftp: Any, folder: PurePosixPath) -> None:
+        try:
+            sftp.stat(str(folder))
+        except FileNotFoundError:
+            self._make_folder(sftp, folder.parent)
+            sftp.mkdir(str(folder))
+
+
+def _private_key(text: str) -> Any:
+    import paramiko
+
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key(io.StringIO(text))
+        except paramiko.SSHException:
+            continue
+    raise KantaError("The SFTP key is no private key", next_step="set KANTA_SFTP_KEY to the text of an OpenSSH key")
+
+
+class Bucket:
+    """A folder of an S3 bucket: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_ENDPOINT_URL``, ``AWS_REGION``.
+
+    An object is there whole or not at all, so nothing is renamed.
+    """
+
+    def __init__(self, url: SplitResult) -> None:
+        self._root, self._url = PurePosixPath(url.netloc, unquote(url.path).strip("/")), url
+
+    @cached_property
+    def _files(self) -> Any:
+        from pyarrow.fs import S3FileSystem
+
+        names = parse_qs(self._url.query).get("connection", [])
+        given = connection(names[0]) if names else {}
+        return S3FileSystem(
+            access_key=given.get("login"),
+            secret_key=given.get("password"),
+            endpoint_override=given.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL"),
+            region=given.get("region_name") or os.environ.get("AWS_REGION") or "us-east-1",
+            allow_delayed_open=True,
+        )
+
+    def names(self, path: str = "") -> list[str]:
+        from pyarrow.fs import FileSelector
+
+        found = self._files.get_file_info(FileSelector(str(self._root / path), allow_not_found=True))
+        return sorted(info.base_name for info in found)
+
+    def read(self, path: str, most: int) -> bytes | None:
+        if self._size(path) is None:
+            return None
+        with self._files.open_input_stream(str(self._root / path)) as file:
+            return _limited(file.read(most + 1), path, most)
+
+    def upload(self, content: Path | bytes, path: str) -> None:
+        if self._size(path) == _size(content):
+            return
+        data = content.read_bytes() if isinstance(content, Path) else content
+        with self._files.open_output_stream(str(self._root / path)) as target:
+            target.write(data)  # at once, so that a stream that is closed early cannot leave half an object
+        _check_size(path, self._size(path), content)
+
+    def remove(self, path: str) -> None:
+        at = str(self._root / path)
+        with suppress(FileNotFoundError):
+            self._files.delete_file(at) if self._size(path) is not None else self._files.delete_dir(at)
+
+    def _size(self, path: str) -> int | None:
+        info = self._files.get_file_info(str(self._root / path))
+        return int(info.size) if info.is_file else None

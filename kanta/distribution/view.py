@@ -1,89 +1,84 @@
 """V(n): what each store database is to hold on the opening day, for all databases in one pass (spec 6-distribution).
 
-The rows are the private models of ``transforms/distribution/``, each with a ``database`` column; here they are worked
-out once, sorted by database, and written as one file for each database and dataset.
+The rows are the private models ``transforms/distribution/_<dataset>``. Most have a ``database`` column; those without
+one (the programme, the products) are the same for every database.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import sqlglot
+from sqlglot import exp
 
-from kanta import models, programme
-from kanta.contracts import Column, Contract
-from kanta.distribution.protocol import DatasetFile, Totals, canonical_json, datasets, is_plain
+from kanta import contracts, models, programme
+from kanta.distribution.protocol import Totals
 from kanta.engine import Engine
 from kanta.errors import KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.night import Night
 from kanta.programme import dates
+from kanta.programme.model import Distribution
 from kanta.programme.relations import relations
 
-Progress = Callable[[str, int, int], None]
 
-#: The models behind a job's datasets, each after those it reads.
-STEPS: dict[str, tuple[str, ...]] = {
-    "1050": (
-        *("_cards_now", "_involved_cards", "_cards", "_card_tiers", "_card_balances", "_card_totals"),
-        *("_programs", "_tiers", "_price_groups", "_reward_points"),
-        *("_schemes", "_earning_rules", "_redemption_rules"),
-    )
-}
+@dataclass(frozen=True)
+class Database:
+    """A database to serve. ``offline``: it has the channels of another, for use without a network."""
 
-#: Where a job's control totals besides the number of rows come from: (database, total, name, value).
-TOTALS = {"1050": "distribution._card_totals"}
-
-_BATCH = 100_000
-
-
-@dataclass
-class StoreView:
-    """What one database is to hold: a file for each dataset that has rows, as they go into a full package.
-
-    ``problem``: why it could not be made, if it could not; the other databases are not concerned.
-    """
-
-    database: str
+    name: str
     data_group: str
-    files: dict[str, Path] = field(default_factory=dict)
-    datasets: dict[str, DatasetFile] = field(default_factory=dict)
-    contents: dict[str, str] = field(default_factory=dict)
-    totals: Totals = field(default_factory=dict)
-    problem: str = ""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of all rows with their columns: two views of one hash are the same view."""
-        return hashlib.sha256(canonical_json(sorted(self.contents.items()))).hexdigest()
+    offline: bool
 
 
-# ── reading what is published ────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Published:
+    """What is to be sent: a publication's rows in an engine, its date, and the programme's rules of distribution."""
+
+    engine: Engine
+    business_date: date
+    rules: Distribution
+
+    def databases(self) -> list[Database]:
+        """The databases to serve, by name."""
+        rows = self.engine.rows(
+            "select distinct database, data_group, is_offline from distribution._databases order by database"
+        )
+        return [Database(*row) for row in rows]
+
+    def known(self) -> set[str]:
+        """Every database there is, of whatever data group."""
+        rows = self.engine.rows(
+            "select channels.database from reference.channels as channels inner join distribution._request as request"
+            " on request.opening_day between channels.valid_from and channels.valid_to"
+            " where channels.database is not null"
+        )
+        online = {name for (name,) in rows}
+        return online | {name for name, of in self.rules.offline_databases.items() if of in online}
 
 
 @contextmanager
 def published(
-    home: Home, business_date: date, data_group: str | None, workspace: Path
-) -> Iterator[tuple[Engine, date]]:
-    """An engine that reads the newest publication and knows the databases to serve; and that publication's date.
+    home: Home, business_date: date, data_group: str | None, workspace: Path, as_of: date | None = None
+) -> Iterator[Published]:
+    """The newest publication (``as_of``: that of this night), ready to be read; the databases to serve are known.
 
     A business date before it is served by it: dates never go back, and what came since is in it. Raises KantaError
     when the night of ``business_date`` is not published yet.
     """
     lake = Lake(home)
-    state = lake.published()
+    state = lake.published(as_of)
     if state.business_date is None or state.business_date < business_date:
         raise KantaError(
             f"The night of {business_date} is not published yet, so there is nothing to send",
@@ -92,18 +87,24 @@ def published(
         )
     with Engine(workspace) as engine:
         night = Night(home, lake, engine, "distribution", state, state.business_date)
-        request(engine, state.business_date, attach(night), data_group)
-        yield engine, state.business_date
+        rules = request(engine, state.business_date, attach(night), data_group)
+        yield Published(engine, state.business_date, rules)
 
 
 def attach(night: Night) -> list[programme.Version]:
-    """Makes the lake's tables that the models read readable; gives the programme's versions that nights recorded.
+    """Makes the lake's tables that the models read readable; gives the programme's versions (:func:`recorded`).
 
-    A version no night has seen yet is no store's business. Raises KantaError when no night has recorded one.
+    A version no night has seen yet is no store's business.
     """
-    names = [f"distribution.{step}" for steps in STEPS.values() for step in ("_databases", *steps)]
-    inputs = {table for name in names for table in models.models()[name].inputs}
-    night.attach("ops.decisions", *sorted(t for t in inputs if not t.startswith(("distribution.", "programme."))))
+    read = {t for name in steps(contracts_of_all()) for t in models.models()[f"distribution.{name}"].inputs}
+    lake = {table for table in read if not table.startswith(("distribution.", "programme."))}
+    night.attach(*sorted(lake))
+    return recorded(night)
+
+
+def recorded(night: Night) -> list[programme.Version]:
+    """The programme's versions that nights recorded. Raises KantaError when no night has recorded one."""
+    night.attach("ops.decisions")
     contents = night.engine.rows(
         "select content from ops.decisions where kind = 'programme_version' order by seq, decision_id"
     )
@@ -119,11 +120,22 @@ def attach(night: Night) -> list[programme.Version]:
     ]
 
 
-def request(engine: Engine, business_date: date, versions: list[programme.Version], data_group: str | None) -> None:
+def rules(home: Home) -> Distribution:
+    """The programme's choices for what is published now. Raises KantaError when nothing is."""
+    lake = Lake(home)
+    state = lake.published()
+    with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
+        versions = recorded(Night(home, lake, engine, "distribution", state, state.night))
+    return programme.in_force(programme.spans(versions), state.night + timedelta(days=1)).version.programme.distribution
+
+
+def request(
+    engine: Engine, business_date: date, versions: list[programme.Version], data_group: str | None
+) -> Distribution:
     """Registers what is asked for: the programme of the opening day, and ``distribution._request``, one row.
 
     It says the opening day, since when transactions make a card involved, the programme's version, the data group
-    (null: all) and the programme's choices. ``distribution._databases`` is worked out at once.
+    (null: all) and the programme's choices. ``distribution._databases`` is worked out at once. Returns the choices.
     """
     opening_day = business_date + timedelta(days=1)
     for name, table in relations(versions, [opening_day]).items():
@@ -137,144 +149,66 @@ def request(engine: Engine, business_date: date, versions: list[programme.Versio
         "data_group": pa.array([data_group], pa.string()),
         "all_cards": pa.array([chosen.cards == "all"], pa.bool_()),
         "include_balances": pa.array([chosen.include_balances], pa.bool_()),
+        "hide_customers_offline": pa.array([chosen.filter_shared_customer_tables], pa.bool_()),
     }
     engine.register("distribution._request", pa.table(row))
-    define(engine, ("_databases",))
+    offline = chosen.offline_databases
+    names = {"database": pa.array(offline, pa.string()), "online_database": pa.array(offline.values(), pa.string())}
+    engine.register("distribution._offline", pa.table(names))
+    _define(engine, ("_databases",))
+    return chosen
 
 
-def define(engine: Engine, steps: Iterable[str]) -> None:
-    """Works private models of transforms/distribution out, in the given order."""
-    for step in steps:
-        name = f"distribution.{step}"
-        engine.define(name, models.models()[name].sql)
+# ── working the rows out ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def databases(engine: Engine) -> dict[str, str]:
-    """The databases to serve with their data groups, by name."""
-    return dict(engine.rows("select distinct database, data_group from distribution._databases order by database"))
+def contracts_of_all() -> tuple[str, ...]:
+    """Every dataset that has a contract, by name."""
+    return tuple(sorted(path.name.partition(".")[0] for path in (contracts.SCHEMAS / "packages").glob("*/*.odcs.yaml")))
 
 
-# ── writing each database's rows ─────────────────────────────────────────────────────────────────────────────────
+def steps(datasets: Iterable[str]) -> list[str]:
+    """The private models behind these datasets and their control totals, each after those it reads."""
+    found = {"distribution._databases"}
+    waiting = [f"distribution._{dataset}" for dataset in datasets]
+    if "distribution._cards" in waiting:
+        waiting.append("distribution._card_totals")
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in models.models():
+            found.add(name)
+            waiting += [table for table in models.models()[name].inputs if table.startswith("distribution._")]
+    return [name.partition(".")[2] for name in models.in_order(found)]
 
 
-def build(engine: Engine, job: str, staging: Path, progress: Progress | None = None) -> list[StoreView]:
-    """Works a job's views out and writes their files below ``staging``; by database name.
-
-    Memory: one batch of rows and a few hundred bytes for each database, whatever the views hold.
-    """
-    define(engine, STEPS[job])
-    views = {name: StoreView(name, group) for name, group in databases(engine).items()}
-    folders = {name: staging / f"{number:06d}" for number, name in enumerate(views)}
-    for name, view in views.items():
-        # A folder is named by number: a database's own name may be anything.
-        folders[name].mkdir(parents=True)
-        if not is_plain(name):
-            view.problem = "The database's name cannot stand in a path; only letters, digits, _ . and - can."
-    contracts = datasets(job)
-    for done, contract in enumerate(contracts, start=1):
-        for database, runs in groupby(_runs(engine, contract), key=itemgetter(0)):
-            if not views[database].problem:
-                _write(views[database], contract, folders[database], runs)
-        if progress:
-            progress(f"packages {job}", done, len(contracts))
-    for view in views.values():
-        view.datasets = {c.dataset: view.datasets.get(c.dataset, _no_rows(c.dataset)) for c in contracts}
-    _totals(engine, job, views)
-    return list(views.values())
+def work_out(engine: Engine, datasets: Iterable[str]) -> None:
+    """Works the rows of these datasets out, for all databases to serve."""
+    _define(engine, (step for step in steps(datasets) if step != "_databases"))
 
 
-def _runs(engine: Engine, contract: Contract) -> Iterator[tuple[str, int, memoryview]]:
-    """A dataset's lines for all databases, by database and key: (database, rows, their text) without a copy of any."""
-    order = ", ".join(("database", *contract.key))
-    sql = f"select database, {_line(contract)} as line from distribution._{contract.dataset} order by {order}"
-    for batch in engine.con.sql(sql).to_arrow_reader(_BATCH):
-        if not batch.num_rows:
-            continue
-        names, lines = batch.column("database"), batch.column("line")
-        _, starts, text = lines.buffers()
-        offsets = memoryview(starts).cast("i")[lines.offset :]
-        first = 0
-        for end in pc.run_end_encode(names).run_ends.to_pylist():
-            yield names[first].as_py(), end - first, memoryview(text)[offsets[first] : offsets[end]]
-            first = end
+def _define(engine: Engine, names: Iterable[str]) -> None:
+    for name in names:
+        engine.define(f"distribution.{name}", models.models()[f"distribution.{name}"].sql)
 
 
-def _line(contract: Contract) -> str:
-    """The SQL of one line of a full package's file: op U, then the columns; empty is null."""
-    return " || ',' || ".join(("'U'", *(_field(column) for column in contract.columns))) + " || chr(10)"
+@cache
+def is_shared(dataset: str) -> bool:
+    """Whether a dataset is the same for every database: its model names none."""
+    statement = sqlglot.parse_one(models.models()[f"distribution._{dataset}"].sql, dialect="duckdb")
+    return "database" not in statement.named_selects if isinstance(statement, exp.Query) else False
 
 
-def _field(column: Column) -> str:
-    if column.type != "VARCHAR":
-        return f"coalesce(cast(cast({column.name} as {column.type}) as varchar), '')"
-    return (
-        f"case when regexp_matches({column.name}, '[\",\\r\\n]')"
-        f" then '\"' || replace({column.name}, '\"', '\"\"') || '\"' else coalesce({column.name}, '') end"
-    )
-
-
-def _write(view: StoreView, contract: Contract, folder: Path, runs: Iterable[tuple[str, int, memoryview]]) -> None:
-    """Writes one dataset of one database; what fails is that database's problem alone."""
-    path = folder / f"{contract.dataset}.csv.gz"
-    head = (",".join(("op", *contract.names)) + "\n").encode()
-    try:
-        with path.open("xb") as file:
-            packed = _Packed(file)
-            packed.add(0, head)
-            for _, rows, text in runs:
-                packed.add(rows, text)
-            packed.end()
-    except OSError as error:
-        view.problem = f"{path.name} could not be written: {error.strerror or error}"
-        return
-    view.files[contract.dataset] = path
-    view.contents[contract.dataset] = packed.content.hexdigest()
-    view.datasets[contract.dataset] = DatasetFile(
-        name=contract.dataset,
-        file=path.name,
-        rows=packed.rows,
-        deletes=0,
-        bytes=packed.bytes,
-        sha256=packed.sent.hexdigest(),
-    )
-
-
-class _Packed:
-    """A gzip file being written, with what is to be known of it: rows, bytes, and the hashes before and after."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.rows, self.bytes = file, 0, 0
-        self.content, self.sent = hashlib.sha256(), hashlib.sha256()
-        # zlib's own gzip header holds neither name nor time, so the same rows give the same bytes.
-        self._gzip = zlib.compressobj(6, zlib.DEFLATED, 31)
-
-    def add(self, rows: int, text: bytes | memoryview) -> None:
-        self.rows += rows
-        self.content.update(text)
-        self._put(self._gzip.compress(text))
-
-    def end(self) -> None:
-        self._put(self._gzip.flush())
-
-    def _put(self, data: bytes) -> None:
-        self.sent.update(data)
-        self.bytes += self.file.write(data)
-
-
-def _no_rows(name: str) -> DatasetFile:
-    return DatasetFile(name=name, file=None, rows=0, deletes=0, bytes=0, sha256=None)
-
-
-def _totals(engine: Engine, job: str, views: dict[str, StoreView]) -> None:
-    """Puts the control totals together: rows by dataset, then what the job counts besides."""
-    counted: dict[str, dict[str, dict[str, str]]] = {name: {} for name in views}
-    for database, total, name, value in engine.rows(f"select * from {TOTALS[job]} order by database, total, name"):
-        counted[database].setdefault(total, {})[name] = value
-    for database, view in views.items():
-        found = counted[database]
-        view.totals = {
-            "rows": {name: file.rows for name, file in view.datasets.items()},
-            "cards": int(found.get("cards", {}).get("", "0")),
-            "available": found.get("available", {}),
-            "tiers": {tier: int(cards) for tier, cards in found.get("tiers", {}).items()},
+def card_totals(engine: Engine) -> dict[str, Totals]:
+    """Each database's control totals of its cards: ``cards``, ``available`` by reward point, ``tiers``."""
+    found: dict[str, Totals] = {}
+    rows = engine.rows("select * from distribution._card_totals order by database, total, name")
+    for database, of_database in groupby(rows, key=itemgetter(0)):
+        parts: dict[str, dict[str, str]] = {"cards": {}, "available": {}, "tiers": {}}
+        for _, total, name, value in of_database:
+            parts[total][name] = value
+        found[database] = {
+            "cards": int(parts["cards"].get("", "0")),
+            "available": parts["available"],
+            "tiers": {tier: int(cards) for tier, cards in parts["tiers"].items()},
         }
+    return found

@@ -15,16 +15,10 @@ from kanta.programme.reading import KeyPath
 
 LATER: dict[str, str] = {
     "call_center": "judging call-center orders",
-    "distribution.formats[]=parquet|xstore_mnt": "packages in formats other than csv.gz",
-    "distribution.keys": "signing and encrypting packages",
-    "distribution.offline_databases": "packages for offline databases",
-    "distribution.jobs": "jobs with other datasets than the default",
-    "distribution.schedules": "schedules other than nightly with all jobs (9999) for all data groups",
 }
 
 SETTINGS_LATER: dict[str, str] = {
-    f"{place}=(?!file:)[A-Za-z0-9+.-]{{2,}}:.*": "places other than local folders"
-    for place in ("landing", "lake", "outbox", "inbox")
+    f"{place}=(?!file:)[A-Za-z0-9+.-]{{2,}}:.*": "places other than local folders" for place in ("landing", "lake")
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -19,7 +20,10 @@ import pyarrow as pa
 import pytest
 
 from kanta import contracts, distribution, models, night, store
-from kanta.distribution import Session, view
+from kanta.distribution import Session, sending, view
+from kanta.distribution import held as held_rows
+from kanta.distribution.packing import FULL, Parcel, pack
+from kanta.distribution.planning import Work
 from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
@@ -27,6 +31,7 @@ from kanta.night import Night
 from kanta.programme import Programme, Version
 
 Row = dict[str, Any]
+CUSTOMERS = ("customers", "contacts", "addresses", "attributes", "affiliations")
 BEGINNING, FOREVER = date(1, 1, 1), date(9999, 12, 31)
 
 #: The night of the tests; stores open on the day after.
@@ -63,6 +68,7 @@ PROGRAMME: Row = {
          "redemption": [{"id": "pay", "type": "payment_by_amount", "reward_point": "points", "points": "100",
                          "per": "1.00", "currency": "EUR"}]},
     ],
+    "distribution": {"schedules": [{"id": "nightly", "jobs": ["1050"]}]},
 }  # fmt: skip
 
 
@@ -89,6 +95,9 @@ class Retailer:
     card_tiers: list[Row] = field(default_factory=list)
     balances: list[Row] = field(default_factory=list)
     lots: list[Row] = field(default_factory=list)
+    categories: list[Row] = field(default_factory=list)
+    products: list[Row] = field(default_factory=list)
+    customers: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in CUSTOMERS})
 
     def channel(self, channel_id: str, database: str | None = None, **other: Any) -> None:
         row = {"org_path": "/EU/FI", "data_group": "nordic", "valid_from": BEGINNING, "valid_to": FOREVER}
@@ -124,6 +133,14 @@ class Retailer:
             dates = {"usable_from": usable_from, "expires_on": expires_on}
             self.lots.append({**key, "remaining": Decimal(remaining), **dates})
 
+    def customer(self, account: str, status: str = "synced", **other: Any) -> None:
+        known = {"valid_from": BEGINNING, "valid_to": FOREVER, "created_at": datetime(2026, 1, 5, tzinfo=UTC)}
+        self.customers["customers"].append({**known, "account": account, "status": status, **other})
+
+    def sends(self, **choices: Any) -> None:
+        """Changes what the programme says of distribution."""
+        self.programme["distribution"] |= choices
+
     def versions(self) -> list[Version]:
         programme = Programme.model_validate(self.programme)
         return [Version.of(programme, programme.effective_from or BEGINNING)]
@@ -137,28 +154,49 @@ class Retailer:
             "loyalty.card_tiers": self.card_tiers,
             "loyalty.balances": self.balances,
             "loyalty.lots": self.lots,
+            "reference.categories": self.categories,
+            "reference.products": self.products,
         }
+        tables |= {f"customers.{name}": rows for name, rows in self.customers.items()}
         for name, rows in tables.items():
             engine.register(name, table_of(name, rows))
 
     def view(
-        self, workspace: Path, data_group: str | None = None, night: date = NIGHT
+        self, workspace: Path, data_group: str | None = None, night: date = NIGHT, job: str = "1050"
     ) -> dict[str, dict[str, list[str]]]:
         """V(n) of each database: the lines of each dataset as they stand in a package, without op; no rows: none."""
         with Engine(workspace) as engine:
             self.register(engine)
-            view.request(engine, night, self.versions(), data_group)
-            views = view.build(engine, "1050", workspace / "staging")
-        assert all(not made.problem for made in views), views
-        return {made.database: {name: lines_of(path) for name, path in made.files.items()} for made in views}
+            rules = view.request(engine, night, self.versions(), data_group)
+            databases = view.Published(engine, night, rules).databases()
+            view.work_out(engine, rules.jobs[job])
+            sent = workspace / f"sent {job}"
+            works = [Work(database, job, tuple(rules.jobs[job])) for database in databases]
+            for work in works:
+                work.excluded = work.database.offline and job in rules.exclude_from_offline
+            sending.leave_out(engine, works)
+            told = [held_rows.Told(database.name, "", 0) for database in databases]
+            held_rows.update(engine, sent, "all", rules.jobs[job], told, lambda: 1, 0)
+            parcels = [
+                Parcel(w.database.name, job, 1, night, "csv.gz", FULL, w.datasets, empty=w.excluded) for w in works
+            ]
+            if parcels:
+                pack(engine, parcels, workspace / f"staging {job}")
+        assert all(not parcel.problem for parcel in parcels), parcels
+        return {
+            parcel.database: {
+                entry.name: lines_of(parcel.files[entry.file]) for entry in parcel.entries.values() if entry.file
+            }
+            for parcel in parcels
+        }
 
 
 def lines_of(path: Path) -> list[str]:
     """The lines of a package's file without its header and op."""
-    header, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    header, *lines = re.split(r"\n(?=U,|D,|\Z)", gzip.decompress(path.read_bytes()).decode())
     assert header.startswith("op,"), header
-    assert all(line.startswith("U,") for line in lines), lines
-    return [line.removeprefix("U,") for line in lines]
+    assert all(line.startswith("U,") for line in lines[:-1]), lines
+    return [line.removeprefix("U,") for line in lines[:-1]]
 
 
 @pytest.fixture
@@ -192,15 +230,15 @@ class Chain:
     def acknowledge(self, business_date: date = NIGHT) -> list[tuple[str, int, str, str]]:
         return told(distribution.acknowledge(self.home, business_date))
 
-    def package(self, sequence: int, database: str = "S001") -> Path:
-        return self.home.outbox / database / "1050" / f"{sequence:08d}"
+    def package(self, sequence: int, database: str = "S001", job: str = "1050") -> Path:
+        return self.home.outbox / database / job / f"{sequence:08d}"
 
-    def manifest(self, sequence: int, database: str = "S001") -> Row:
-        content: Row = json.loads((self.package(sequence, database) / "manifest.json").read_bytes())
+    def manifest(self, sequence: int, database: str = "S001", job: str = "1050") -> Row:
+        content: Row = json.loads((self.package(sequence, database, job) / "manifest.json").read_bytes())
         return content
 
-    def ack(self, sequence: int, database: str = "S001") -> Path:
-        return self.home.inbox / database / "1050" / f"{sequence:08d}.ack.json"
+    def ack(self, sequence: int, database: str = "S001", job: str = "1050") -> Path:
+        return self.home.inbox / database / job / f"{sequence:08d}.ack.json"
 
     def apply(self, database: str = "S001", **where: Path) -> list[tuple[int, str, str | None]]:
         """The store takes what its outbox has: sequence, status, reason of each."""
@@ -247,6 +285,7 @@ class Memory:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.seq = 0
         self._kept = {name: [table_of(name, [])] for name in contracts.lake() if name.startswith("distribution.")}
 
     @contextmanager
@@ -260,7 +299,8 @@ class Memory:
             made = self._engine.arrow(select)
             new.append((table, made.cast(self._kept[table][0].schema)))
 
-        yield SimpleNamespace(engine=self._engine, seq=1, attach=lambda *tables: None, append=append)
+        yield SimpleNamespace(engine=self._engine, seq=self.seq + 1, attach=lambda *tables: None, append=append)
+        self.seq += bool(new)
         for table, made in new:
             self._kept[table].append(made)
 
@@ -274,6 +314,7 @@ def published(tmp_path: Path, retailer: Retailer, monkeypatch: pytest.MonkeyPatc
         return retailer.versions()
 
     monkeypatch.setattr(view, "attach", attach)
+    monkeypatch.setattr(view, "rules", lambda home: Programme.model_validate(retailer.programme).distribution)
     made = Chain(Home(tmp_path / "home"), retailer, tmp_path / "stores")
     made.stores.mkdir()
     made.publish()
@@ -284,5 +325,7 @@ def published(tmp_path: Path, retailer: Retailer, monkeypatch: pytest.MonkeyPatc
 def chain(published: Chain, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     """The same, with the sessions in memory, which is quicker."""
     with Engine(published.stores / "work") as engine:
-        monkeypatch.setattr(night, "stage", Memory(engine).stage)
+        memory = Memory(engine)
+        monkeypatch.setattr(night, "stage", memory.stage)
+        monkeypatch.setattr(sending, "next_mark", lambda home: memory.seq + 1)
         yield published

@@ -121,6 +121,7 @@ def disbelieved(chain: Chain) -> list[tuple[Any, ...]]:
 
 
 def test_a_session_follows_what_its_store_says(chain: Chain) -> None:
+    chain.retailer.sends(try_count=9)
     chain.send()
     steps = ("requested", "downloaded", "apply_failed", "download_failed", "download_failed", "applied")
     for attempt, status in enumerate(steps, start=1):
@@ -213,7 +214,10 @@ def test_a_store_restored_from_a_backup_takes_what_the_outbox_has(chain: Chain, 
     chain.retailer.card("K3", channel_id="S001")
     chain.publish(OPENING + DAY)
     chain.send(OPENING + DAY)
-    assert chain.apply() == [(3, "applied", None)]
+    assert chain.apply() == [(3, "apply_failed", "gap")]
+    assert chain.send(OPENING + DAY) == [("S001", 3, "canceled", "gap"), ("S001", 4, "available", "")]
+    assert (chain.manifest(4)["mode"], chain.manifest(4)["base_sequence"]) == ("delta", 1)
+    assert chain.apply() == [(3, "apply_failed", "gap"), (4, "applied", None)]
     chain.acknowledge()
     assert [state for _, state in chain.states()].count("applied") == 3
     assert held(chain.stores / "S001.duckdb") == chain.retailer.view(tmp_path / "view")["S001"]

@@ -11,7 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from kanta.distribution.protocol import Manifest, Place, datasets, is_plain
+from kanta.distribution.protocol import Manifest, Place, contract, is_plain
+from kanta.programme.model import JOBS
 from tests.distribution.conftest import Chain, Retailer, held
 
 HEADERS = {
@@ -35,7 +36,7 @@ def content(chain: Chain, dataset: str, sequence: int = 1) -> bytes:
 
 
 def test_columns_are_op_then_the_key_then_the_rest_as_specified() -> None:
-    assert {c.dataset: ",".join(("op", *c.names)) for c in datasets("1050")} == HEADERS
+    assert {c.dataset: ",".join(("op", *c.names)) for c in map(contract, JOBS["1050"])} == HEADERS
 
 
 def test_files_hold_the_specified_bytes(chain: Chain) -> None:
@@ -153,9 +154,9 @@ def test_a_store_table_has_the_contracts_types(chain: Chain) -> None:
     chain.send()
     chain.apply()
     with duckdb.connect(chain.stores / "S001.duckdb", read_only=True) as con:
-        for contract in datasets("1050"):
-            described = con.execute(f"describe {contract.dataset}").fetchall()
-            assert [(row[0], row[1]) for row in described] == [(c.name, c.type) for c in contract.columns]
+        for of in map(contract, JOBS["1050"]):
+            described = con.execute(f"describe {of.dataset}").fetchall()
+            assert [(row[0], row[1]) for row in described] == [(c.name, c.type) for c in of.columns]
 
 
 @pytest.mark.parametrize(

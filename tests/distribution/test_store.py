@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from kanta import store
-from kanta.distribution.protocol import Acknowledgement, canonical_json, datasets
+from kanta.distribution.protocol import Acknowledgement, canonical_json, contract
 from kanta.errors import Busy, KantaError
 from kanta.programme.model import JOBS
 from tests.distribution.conftest import held
@@ -93,8 +93,8 @@ class Outbox:
     def _file(self, folder: Path, name: str, lines: Sequence[str], delta: bool, header: str) -> Row:
         if not lines:
             return {"name": name, "file": None, "rows": 0, "deletes": 0, "bytes": 0, "sha256": None}
-        (contract,) = (c for c in datasets("1050") if c.dataset == name)
-        text = [header or ",".join(("op", *contract.names)), *(line if delta else f"U,{line}" for line in lines)]
+        of = contract(name)
+        text = [header or ",".join(("op", *of.names)), *(line if delta else f"U,{line}" for line in lines)]
         content = gzip.compress(("\n".join(text) + "\n").encode(), mtime=0)
         return write(folder, name, content, len(lines), sum(line.startswith("D,") for line in text))
 

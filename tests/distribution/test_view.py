@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kanta import models
 from kanta.distribution import view
-from kanta.distribution.protocol import datasets
+from kanta.distribution.protocol import contract
 from kanta.programme.model import JOBS
 from kanta.programme.relations import RELATIONS
 from tests.distribution.conftest import BEGINNING, NIGHT, OPENING, Retailer
@@ -33,20 +33,19 @@ def empty() -> Retailer:
     return made
 
 
-def test_every_dataset_of_the_job_has_a_contract_a_model_and_the_contracts_columns() -> None:
-    for contract in datasets("1050"):
-        name = f"distribution._{contract.dataset}"
-        assert name.split(".")[1] in view.STEPS["1050"], name
-        assert name in models.models(), name
-    assert [contract.dataset for contract in datasets("1050")] == list(JOBS["1050"])
+def test_every_dataset_of_the_jobs_has_a_contract_and_a_model() -> None:
+    datasets = [dataset for job in JOBS.values() for dataset in job]
+    assert sorted(datasets) == list(view.contracts_of_all())
+    assert {contract(dataset).name for dataset in datasets} == {f"{job}.{d}" for job, ds in JOBS.items() for d in ds}
+    assert {f"_{dataset}" for dataset in datasets} <= set(view.steps(datasets))
 
 
 def test_models_read_only_relations_and_tables_that_exist_and_are_worked_out_before() -> None:
-    before = {"distribution._request"}
-    for step in ("_databases", *view.STEPS["1050"]):
+    before = {"distribution._request", "distribution._offline"}
+    for step in view.steps(view.contracts_of_all()):
         for table in models.models()[f"distribution.{step}"].inputs:
-            known = table in before or table in RELATIONS or table.startswith(("reference.", "sales.", "loyalty."))
-            assert known, (step, table)
+            schemas = ("reference.", "sales.", "loyalty.", "customers.")
+            assert table in before or table in RELATIONS or table.startswith(schemas), (step, table)
         before.add(f"distribution.{step}")
 
 
@@ -107,7 +106,7 @@ def test_transactions_of_the_last_24_months_before_the_opening_day_count(
 
 
 def test_cards_all_sends_every_card_to_every_database(empty: Retailer, tmp_path: Path) -> None:
-    empty.programme["distribution"] = {"cards": "all"}
+    empty.programme["distribution"] |= {"cards": "all"}
     empty.card("K1", channel_id="S002")
     empty.card("K2")
     views = empty.view(tmp_path)
@@ -205,7 +204,7 @@ def test_balances_are_those_of_the_opening_day(retailer: Retailer, tmp_path: Pat
 
 
 def test_without_include_balances_none_are_sent(retailer: Retailer, tmp_path: Path) -> None:
-    retailer.programme["distribution"] = {"include_balances": False}
+    retailer.programme["distribution"] |= {"include_balances": False}
     made = retailer.view(tmp_path)["S001"]
     assert "card_balances" not in made
     assert "cards" in made

@@ -1,19 +1,13 @@
--- Dataset reward_points of each database: all of the programme's version in force on the opening day.
--- grain: database, reward_point_id
+-- Dataset reward_points, the same for every database: all of the programme's version in force on the opening day.
+-- grain: reward_point_id
 with
 
 request as (
     select version
     from distribution._request
-),
-
-databases as (
-    select distinct database
-    from distribution._databases
 )
 
 select
-    databases.database,
     reward_points.reward_point_id,
     reward_points.type,
     reward_points.currency,
@@ -22,4 +16,3 @@ select
 from programme.reward_points as reward_points
 inner join request
     on reward_points.version = request.version
-cross join databases

@@ -1,6 +1,7 @@
 -- Where each session of a package stands now.
 -- grain: database, job, sequence
 -- why: sessions are kept step by step; the last step says how a session stands, the steps before what it has been.
+-- A retry lets failures be counted anew.
 with
 
 steps as (
@@ -14,7 +15,12 @@ steps as (
         detail,
         business_date,
         data_group,
-        recorded_at
+        recorded_at,
+        max(step) over (partition by database, job, sequence) as steps,
+        coalesce(
+            max(case when reason = 'retry' then step end) over (partition by database, job, sequence),
+            0
+        ) as counted_from
     from distribution.sessions
 ),
 
@@ -37,8 +43,10 @@ counted as (
         database,
         job,
         sequence,
-        max(step) as steps,
-        count(*) filter (where state in ('create_failed', 'download_failed', 'apply_failed')) as failures,
+        count(*) filter (
+            where state in ('create_failed', 'download_failed', 'apply_failed')
+            and step > counted_from
+        ) as failures,
         count(*) filter (where state = 'available') > 0 as was_available
     from steps
     group by
@@ -56,7 +64,7 @@ select
     steps.detail,
     steps.business_date,
     steps.data_group,
-    counted.steps,
+    steps.steps,
     cast(counted.failures as integer) as failures,
     counted.was_available,
     steps.recorded_at,
@@ -71,8 +79,8 @@ inner join counted
     on steps.database = counted.database
     and steps.job = counted.job
     and steps.sequence = counted.sequence
-    and steps.step = counted.steps
 left join packages
     on steps.database = packages.database
     and steps.job = packages.job
     and steps.sequence = packages.sequence
+where steps.step = steps.steps

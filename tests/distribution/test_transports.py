@@ -1,0 +1,215 @@
+"""Places: a folder, a real OpenSSH server on loopback, a real S3-speaking server; and one that fails at every step."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from kanta import distribution
+from kanta.distribution import transport
+from kanta.distribution.transport import Bucket, Folders, Patient, Sftp, Transport
+from kanta.errors import KantaError
+from kanta.home import Home
+from tests.distribution.conftest import Chain
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def ssh_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An OpenSSH server of this test alone, with key login; skipped, loudly, where none is installed."""
+    if SSHD is None:
+        assert not os.environ.get("CI"), "CI installs openssh-server (.ci/run)"
+        pytest.skip("NO OPENSSH SERVER HERE: sftp is not tested; next: apt-get install openssh-server")
+    folder = tmp_path_factory.mktemp("ssh")
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    port = free_port()
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
+        "PasswordAuthentication no\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\n"
+        f"PidFile {folder}/pid\nSubsystem sftp internal-sftp\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True) if os.getuid() == 0 else None
+    server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "config")], stderr=subprocess.PIPE)
+    assert server.stderr is not None
+    while b"listening" not in server.stderr.readline():
+        assert server.poll() is None, "sshd did not start"
+    host = (folder / "host.pub").read_text().split()
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {host[0]} {host[1]}\n")
+    os.environ["KANTA_SFTP_KEY"] = (folder / "user").read_text()
+    os.environ["KANTA_SFTP_KNOWN_HOSTS"] = str(folder / "known")
+    yield f"sftp://{getpass.getuser()}@127.0.0.1:{port}{folder}/files"
+    server.terminate()
+    server.wait()
+    del os.environ["KANTA_SFTP_KEY"], os.environ["KANTA_SFTP_KNOWN_HOSTS"]
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """moto's server, with a bucket."""
+    os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"  # moto mistakes the trailer for content
+    from moto.server import ThreadedMotoServer
+    from pyarrow.fs import S3FileSystem
+
+    server = ThreadedMotoServer("127.0.0.1", port=free_port(), verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    names = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
+    os.environ.update(names)
+    S3FileSystem(
+        access_key="x", secret_key="y",  # noqa: S106 - moto takes any
+        endpoint_override=names["AWS_ENDPOINT_URL"], region="us-east-1",
+        allow_bucket_creation=True,
+    ).create_dir("stores")  # fmt: skip
+    yield "s3://stores/files"
+    server.stop()
+    for name in names:
+        del os.environ[name]
+
+
+@pytest.fixture(params=["folder", "sftp", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new place of each kind."""
+    if request.param == "folder":
+        return f"file://{tmp_path}/place"
+    base: str = request.getfixturevalue({"sftp": "ssh_url", "s3": "s3_url"}[request.param])
+    return f"{base}/{tmp_path.name}"
+
+
+def test_what_is_uploaded_is_listed_and_read_and_removed(url: str, tmp_path: Path) -> None:
+    place = transport.open_place(Home(tmp_path), url)
+    assert place.names() == place.names("S001/1050") == []
+    assert place.read("S001/nothing", 10) is None
+    file = tmp_path / "cards"
+    file.write_bytes(b"x" * 100_000)
+    place.upload(file, "S001/1050/00000001/cards.csv.gz")
+    place.upload(b"{}", "S001/1050/00000001/manifest.json")
+    place.upload(b"{}", "S001/1050/00000001/manifest.json")
+    assert place.names("S001/1050") == ["00000001"]
+    assert place.names("S001/1050/00000001") == ["cards.csv.gz", "manifest.json"], "no .part is left"
+    assert place.read("S001/1050/00000001/cards.csv.gz", 100_000) == b"x" * 100_000
+    with pytest.raises(OSError, match="larger"):
+        _impatient(place).read("S001/1050/00000001/cards.csv.gz", 99_999)
+    place.remove("S001/1050/00000001/manifest.json")
+    place.remove("S001/1050/00000001")
+    place.remove("S001/1050/00000001")
+    assert place.names("S001/1050/00000001") == []
+
+
+def _impatient(place: Transport) -> Transport:
+    return place._place if isinstance(place, Patient) else place
+
+
+@pytest.mark.parametrize("kind", ["sftp", "s3"])
+def test_a_remote_outbox_and_inbox_serve_a_night(
+    chain: Chain, request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    base: str = request.getfixturevalue({"sftp": "ssh_url", "s3": "s3_url"}[kind])
+    (chain.home.root / "programme").mkdir(parents=True)
+    (chain.home.root / "programme" / "settings.yaml").write_text(
+        f"outbox: {base}/{tmp_path.name}/out\ninbox: {base}/{tmp_path.name}/in\n"
+    )
+    home = Home(chain.home.root)
+    assert [(s.sequence, s.state) for s in distribution.send(home, chain_night(chain))] == [(1, "available")]
+    outbox = transport.outbox(home)
+    for name in outbox.names("S001/1050/00000001"):
+        file = tmp_path / "store" / "S001" / "1050" / "00000001" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(outbox.read(f"S001/1050/00000001/{name}", 10**6) or b"")
+    from kanta import store
+
+    store.apply([tmp_path / "store"], chain.stores / "S001.duckdb", tmp_path / "said")
+    said = (tmp_path / "said/S001/1050/00000001.ack.json").read_bytes()
+    transport.inbox(home).upload(said, "S001/1050/00000001.ack.json")
+    moved = distribution.send(home, chain_night(chain))
+    assert [(s.sequence, s.state) for s in moved] == [(1, "applied")]
+
+
+def chain_night(chain: Chain) -> object:
+    from kanta.lake import Lake
+
+    return Lake(chain.home).published().night
+
+
+def test_an_unknown_server_gets_nothing(ssh_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "known").write_text("")
+    monkeypatch.setenv("KANTA_SFTP_KNOWN_HOSTS", str(tmp_path / "known"))
+    with pytest.raises(OSError, match="not found in known_hosts") as error:
+        Sftp(urlsplit(ssh_url)).names()
+    assert "PRIVATE KEY" not in str(error.value)
+
+
+class Failing:
+    """A place that fails so many times before each success, and says how often it was asked."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.asked = failures, 0
+
+    def names(self, path: str = "") -> list[str]:
+        self.asked += 1
+        if self.asked <= self.failures:
+            raise ConnectionResetError("gone")
+        return ["S001"]
+
+    read = upload = remove = names  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(("failures", "found"), [(0, ["S001"]), (3, ["S001"]), (4, None)])
+def test_a_remote_place_is_tried_again_a_few_times_with_growing_pauses(failures: int, found: list[str] | None) -> None:
+    pauses: list[float] = []
+    place = Failing(failures)
+    patient = Patient(place, pauses.append)
+    if found is None:
+        with pytest.raises(ConnectionResetError):
+            patient.names()
+    else:
+        assert patient.names() == found
+    assert place.asked == min(failures, 3) + 1
+    assert all(0.5 * 2**n <= pause <= 2**n for n, pause in enumerate(pauses)), pauses
+
+
+def test_a_transport_that_lies_about_a_rename_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "replace", lambda self, target: target)
+    with pytest.raises(OSError, match="manifest"):
+        Folders(tmp_path).upload(b"{}", "S001/manifest.json")
+
+
+def dies_after(most: int) -> Callable[..., None]:
+    def copy(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:most])
+        raise OSError(28, "No space left on device")
+
+    return copy
+
+
+@pytest.mark.parametrize("most", [0, 1, 9, 40])
+def test_a_transport_that_dies_at_any_byte_leaves_no_file_under_its_name(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", dies_after(most))
+        assert chain.send() == [("S001", 1, "create_failed", "upload")]
+    assert all(path.suffix == ".part" for path in chain.package(1).iterdir())
+    assert chain.send() == [("S001", 1, "available", "")]
+    assert chain.apply() == [(1, "applied", None)]
+
+
+def test_a_transport_nobody_knows_is_an_error_that_says_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(KantaError, match="sftp://"):
+        transport.open_place(Home(tmp_path), "gopher://x/y")
+    assert isinstance(_impatient(transport.open_place(Home(tmp_path), "s3://bucket/x")), Bucket)
