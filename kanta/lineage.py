@@ -103,7 +103,11 @@ def _sources(scope: Scope, column: str, seen: frozenset[tuple[int, str]]) -> set
         position = query.named_selects.index(column)
         for branch in scope.set_operation_scopes:
             side: Any = branch.expression
-            found |= _sources(branch, side.named_selects[position], seen)
+            names = side.named_selects
+            if query.args.get("by_name"):
+                found |= _sources(branch, column, seen) if column in names or "*" in names else set()
+            else:
+                found |= _sources(branch, names[position], seen)
         return found
     select = next((part for part in query.selects if part.alias_or_name in (column, "*")), None)
     if select is None:

@@ -47,9 +47,25 @@ postings as (
         postings.seq > $checkpoint
         and postings.seq > coalesce(bases.seq, 0)
 
-    union all by name
+    union all
 
-    select * exclude (seq, taken)
+    select
+        lot_id,
+        card_id,
+        program_id,
+        reward_point_id,
+        earned_on,
+        usable_from,
+        expires_on,
+        entry_id,
+        event_id,
+        order_at,
+        order_document,
+        rank,
+        document_id,
+        line_no,
+        rule_id,
+        points
     from states
 ),
 
