@@ -84,14 +84,7 @@ class Night:
     @cached_property
     def versions(self) -> list[programme.Version]:
         """The programme's versions in force up to tonight; a version never seen before is recorded at once."""
-        self.attach("ops.decisions")
-        recorded = [
-            programme.Version.recorded(date.fromisoformat(item["effective_from"]), item["text"], item["origin"])
-            for (content,) in self.engine.rows(
-                "select content from ops.decisions where kind = 'programme_version' order by seq, decision_id"
-            )
-            for item in [json.loads(content)]
-        ]
+        recorded = self._recorded_versions()
         versions = programme.versions(self.home, recorded, self.business_date)
         rows = [
             {
@@ -110,14 +103,32 @@ class Night:
             self.append("ops.decisions", "select * from ops._new_decisions")
         return versions
 
+    def _recorded_versions(self) -> list[programme.Version]:
+        self.attach("ops.decisions")
+        return [
+            programme.Version.recorded(date.fromisoformat(item["effective_from"]), item["text"], item["origin"])
+            for (content,) in self.engine.rows(
+                "select content from ops.decisions where kind = 'programme_version' order by seq, decision_id"
+            )
+            for item in [json.loads(content)]
+        ]
+
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def attach(self, *tables: str) -> None:
-        """Makes tables readable by name, views and what they read included."""
+        """Makes tables readable by name, views and what they read included: private steps and the programme, too."""
         for table in tables:
             if table in self._attached:
                 continue
             self._attached.add(table)
+            if table.startswith("programme."):
+                self._recorded_programme()
+                continue
+            if table.split(".")[1].startswith("_"):
+                step = models.models()[table]
+                self.attach(*step.inputs)
+                self.engine.view(table, step.sql, self._of(step.parameters))
+                continue
             contract = contract_of(table)
             if contract.kind == "view":
                 model = models.models()[table]
@@ -128,11 +139,19 @@ class Night:
 
     def programme_relations(self, first_day: date) -> None:
         """Registers the ``programme.*`` relations for each day from ``first_day`` to tonight."""
+        days = [first_day + timedelta(days=n) for n in range((self.business_date - first_day).days + 1)]
+        self._register_programme(self.versions, days)
+
+    def _recorded_programme(self) -> None:
+        """Registers the relations by version as the lake recorded them, for a view that a reader asks for."""
+        self._register_programme(self._recorded_versions(), [])
+
+    def _register_programme(self, versions: list[programme.Version], days: list[date]) -> None:
         from kanta.programme.relations import relations
 
-        days = [first_day + timedelta(days=n) for n in range((self.business_date - first_day).days + 1)]
-        for name, table in relations(self.versions, days).items():
+        for name, table in relations(versions, days).items():
             self.engine.register(name, table)
+            self._attached.add(name)
 
     # ── working ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,6 +166,12 @@ class Night:
                 *(i for i in model.inputs if not i.split(".")[1].startswith("_") and not i.startswith("programme."))
             )
             self.engine.define(name, model.sql, self._of(model.parameters))
+            self._attached.add(name)
+
+    def substitute(self, name: str, select: str) -> None:
+        """Works a SELECT out in the place of a private step, for all that reads it from here on."""
+        self.engine.define(name, select)
+        self._attached.add(name)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -388,6 +413,12 @@ def _nothing(night: Night) -> None:
     """This stage's tables come with a later issue."""
 
 
+def _call_center(night: Night) -> None:
+    from kanta import call_center
+
+    call_center.judge(night)
+
+
 def _loyalty(night: Night) -> None:
     from kanta import loyalty
 
@@ -410,7 +441,7 @@ STAGES: dict[str, Callable[[Night], None]] = {
     "ingest_call_center": lambda night: _ingest(night, "call_center"),
     "customers": _customers,
     "sales": _sales,
-    "call_center": _nothing,
+    "call_center": _call_center,
     "loyalty": _loyalty,
     "rfm": _rfm,
 }

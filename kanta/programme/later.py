@@ -18,7 +18,6 @@ LATER: dict[str, str] = {
     "programs[].pool_related_cards": "pooling the cards of a customer",
     "schemes[].earning[].activity=other_activity": "earning for other activities",
     "parameters.transfer_expiry=restart": "restarting dates on transfer",
-    "call_center": "judging call-center orders",
     "distribution.formats[]=parquet|xstore_mnt": "packages in formats other than csv.gz",
     "distribution.keys": "signing and encrypting packages",
     "distribution.offline_databases": "packages for offline databases",
