@@ -156,9 +156,9 @@ class Center:
         content.setdefault("order_lines", [{"order_id": order_id}])
         self.land(day, orders=[{"order_id": order_id, **parts}], hold_events=events, **content)
 
-    def night(self, day: str) -> None:
-        """The stages ``sales`` and ``call_center`` of a business date."""
-        for stage in ("sales", "call_center"):
+    def night(self, day: str, *stages: str) -> None:
+        """Stages of a business date: ``call_center`` unless others are named."""
+        for stage in stages or ("call_center",):
             with self._night(stage, day) as work:
                 before = self.state.tables
                 night.STAGES[stage](work)
@@ -173,12 +173,14 @@ class Center:
         self.state = replace(self.state, seq=self.state.seq + 1, business_date=date.fromisoformat(day))
         self.state = replace(self.state, marks=dict.fromkeys(self.state.marks, self.state.seq))
 
-    def rows(self, table: str, *columns: str, where: str = "true", day: str | None = None) -> list[tuple[Any, ...]]:
-        """A table's rows as a reader sees them, in the order of its key."""
+    def rows(
+        self, table: str, *columns: str, where: str = "true", order: str = "", day: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        """A table's rows as a reader sees them, in the order of its key unless another is given."""
         last = day or str(self.state.business_date)
         with self._night("reading", last) as work:
             work.attach(table)
-            key = ", ".join(f'"{name}"' for name in contracts.lake()[table].key)
+            key = order or ", ".join(f'"{name}"' for name in contracts.lake()[table].key)
             return work.engine.rows(f"select {', '.join(columns)} from {table} where {where} order by {key}")
 
     def one(self, table: str, *columns: str, where: str = "true") -> Any:
@@ -193,15 +195,13 @@ class Center:
         given = {f"landed.{dataset}": rows for dataset, rows in self.landed.items()}
         given |= {"ops.drops": self.drops, "customers.customers": self.customers, **self.stored}
         given["customers.account_map"] = self.account_map
-        for name in contracts.landed():
-            work.give(name, given.get(name, []))
-        for name in given.keys() - contracts.landed().keys():
-            work.give(name, given[name])
+        work.given = {**dict.fromkeys(contracts.landed(), []), **given}
         return work
 
 
 class _Work(night.Night):
     rules: Row
+    given: dict[str, list[Row]]
 
     def __enter__(self) -> _Work:
         return self
@@ -216,6 +216,12 @@ class _Work(night.Night):
     @property
     def versions(self) -> list[programme.Version]:  # type: ignore[override]
         return self._recorded_versions()
+
+    def attach(self, *tables: str) -> None:
+        for table in tables:
+            if table in self.given and table not in self._attached:
+                self.give(table, self.given[table])
+            super().attach(table)
 
     def give(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         contract = night.contract_of(name)
