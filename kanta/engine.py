@@ -67,7 +67,7 @@ class Engine:
         }
         for name, value in settings.items():
             self.con.execute(f"set {name} = {literal(value)}")
-        self.con.create_function("folded", folded, ["VARCHAR"], "VARCHAR")  # type: ignore[list-item,arg-type]
+        self.con.create_function("folded", folded, ["VARCHAR"], "VARCHAR")
 
     def __enter__(self) -> Engine:
         return self

@@ -33,9 +33,16 @@ CUSTOMER_FIELDS: dict[str, str] = {
 #: Digits kept behind the point of a product or quotient; sums keep all.
 SCALE = 10
 
-_COMPARED = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-_JOINED = {exp.And: "and", exp.Or: "or"}
-_SUMMED = {exp.Add: "+", exp.Sub: "-"}
+_COMPARED: dict[type[exp.Expr], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_JOINED: dict[type[exp.Expr], str] = {exp.And: "and", exp.Or: "or"}
+_SUMMED: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-"}
 _ALLOWED: tuple[type[exp.Expr], ...] = (
     *_COMPARED, *_JOINED, *_SUMMED, exp.Not, exp.In, exp.Tuple, exp.Paren, exp.Neg, exp.Mul, exp.Div, exp.Mod,
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean,

@@ -1,6 +1,6 @@
 """What the call-center tests share: a few drops, nights over them in memory, and the rows that come out.
 
-The nights are real (``kanta.night.Night``, stages ``sales`` and ``call_center``); only landing and Iceberg are left out.
+The nights are real (``kanta.night.Night``, stages ``sales`` and ``call_center``), without landing and Iceberg.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ class Shelf:
         self.written += 1
         return self.root / table / str(self.written)
 
-    def commit(self, contract: Contract, state: State, files: Sequence[Path], replaced: Iterable[Any], run: str) -> State:
+    def commit(
+        self, contract: Contract, state: State, files: Sequence[Path], replaced: Iterable[Any], run: str
+    ) -> State:
         gone = {f"{contract.partition}={value}" for value in replaced}
         stays = [file for file in self.kept.get(contract.name, []) if file.parent.name not in gone]
         self.kept[contract.name] = [*stays, *files]
@@ -143,7 +145,8 @@ class Center:
             here = self.landed.setdefault(dataset, [])
             for line, row in enumerate(rows, start=1):
                 full = {**SOUND.get(dataset, {}), **row}
-                filled = {k: str(v).replace("{day}", day).replace("{source}", source) for k, v in full.items() if v is not None}
+                texts = {key: str(value) for key, value in full.items() if value is not None}
+                filled = {key: text.replace("{day}", day).replace("{source}", source) for key, text in texts.items()}
                 here.append({**filled, **origin, "line": line})
 
     def order(self, day: str, order_id: str = "O1", **parts: Any) -> None:
@@ -190,12 +193,13 @@ class Center:
         return found[0][0] if len(columns) == 1 else found[0]
 
     def _night(self, stage: str, day: str) -> _Work:
-        work = _Work(Home(self.root), self.shelf, Engine(self.root / "work"), stage, self.state, date.fromisoformat(day))  # type: ignore[arg-type]
+        engine, night_of = Engine(self.root / "work"), date.fromisoformat(day)
+        work = _Work(Home(self.root), self.shelf, engine, stage, self.state, night_of)  # type: ignore[arg-type]
         work.rules = self.rules
         given = {f"landed.{dataset}": rows for dataset, rows in self.landed.items()}
         given |= {"ops.drops": self.drops, "customers.customers": self.customers, **self.stored}
         given["customers.account_map"] = self.account_map
-        work.given = {**dict.fromkeys(contracts.landed(), []), **given}
+        work.given = {**{name: [] for name in contracts.landed()}, **given}
         return work
 
 

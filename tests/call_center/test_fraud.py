@@ -95,9 +95,7 @@ def test_unknown_is_not_true_whatever_is_around_it(make) -> None:  # type: ignor
         "ordered_at >= '2020-01-01' and business_date = '2020-01-01'": 1,
         "-total_amount < -9.99 and status in ('submitted', 'open')": 1,
     }
-    rules = [
-        {"id": f"r{number}", "level": "order", "score": 1, "when": when} for number, when in enumerate(conditions)
-    ]
+    rules = [{"id": f"r{number}", "level": "order", "score": 1, "when": when} for number, when in enumerate(conditions)]
     center = make(fraud={"minimum_score": 0, "hold_code": "FRAUD", "rules": rules})
     center.order("2020-01-01", addresses=[{}])
     center.night("2020-01-01")
@@ -106,7 +104,7 @@ def test_unknown_is_not_true_whatever_is_around_it(make) -> None:  # type: ignor
 
 
 def test_a_check_is_of_its_drops_date_whenever_what_it_knows_comes(make) -> None:  # type: ignore[no-untyped-def]
-    """A list that comes late, dated before the order, makes the check be worked out again; nights or range: the same."""
+    """A list that comes late, dated before the order, makes the check be worked out again; a range ends the same."""
     results = []
     for split in (False, True):
         center = make()

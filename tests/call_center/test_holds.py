@@ -97,7 +97,7 @@ def test_an_event_that_may_not_follow_is_reported_and_not_applied(center: Center
     center.night("2020-05-06")
     found: dict[str, list[str | None]] = {}
     for order_id, applied, reason in center.rows(
-        "call_center.hold_events", "order_id", "applied", "reason", order='"at", event = \'clear\''
+        "call_center.hold_events", "order_id", "applied", "reason", order="\"at\", event = 'clear'"
     ):
         assert applied == (reason is None)
         found.setdefault(order_id, []).append(reason)

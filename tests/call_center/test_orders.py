@@ -80,7 +80,7 @@ def test_every_reason_of_customer_payment_delivery_and_source_code(make: Any) ->
             {"category_id": "ALL"}, {"category_id": "FOOD", "parent_id": "ALL"},
             {"category_id": "MEAT", "parent_id": "FOOD"},
         ],
-        products=[{"product_id": "P", "category_id": "ALL", "installments": "true"}, {"product_id": "M", "category_id": "MEAT"}],
+        products=[{"installments": "true"}, {"product_id": "M", "category_id": "MEAT"}],
         channels=[{"channel_id": "CC", "time_zone": "Europe/Helsinki", "warehouse": "W"}],
     )  # fmt: skip
     fine = {"source_code": "S", "customer_id": "GOOD"}
@@ -117,9 +117,9 @@ def test_every_reason_of_customer_payment_delivery_and_source_code(make: Any) ->
 
 
 def test_notices_go_out_on_their_days_once_and_are_the_same_for_nights_and_a_range(make: Any) -> None:
-    """Ordered on 1 January: 11, 21 and 31 January; an exempt customer or product gets none; nor does what is shipped."""
+    """Ordered on 1 January: 11, 21 and 31 January; exempt customers and products get none, nor does what is shipped."""
     found = []
-    for nights in (["2020-02-05"], ["2020-01-10", "2020-01-11", "2020-01-15", "2020-01-21", "2020-01-31", "2020-02-05"]):
+    for nights in (["05"], ["10", "11", "15", "21", "31", "05"]):
         center = make()
         center.customers = [customer("EXEMPT", notice_exempt="true")]
         center.land("2020-01-01", "hq", products=[{"product_id": "X", "notice_exempt": "true"}])
@@ -130,9 +130,8 @@ def test_notices_go_out_on_their_days_once_and_are_the_same_for_nights_and_a_ran
         )  # fmt: skip
         orders(center, "2020-01-12", F={"status": "invoiced", "invoiced_date": "2020-01-12"})
         orders(center, "2020-01-22", LATE={"business_date": "2020-01-01"})
-        for night in nights:
-            if night >= "2020-01-22" or len(nights) > 1:
-                center.night(night)
+        for day in nights:
+            center.night(f"2020-0{'2' if day == '05' else '1'}-{day}")
         notices = center.rows("call_center.notices", "*")
         center.night("2020-02-06")
         assert center.rows("call_center.notices", "*") == notices
