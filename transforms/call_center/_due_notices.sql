@@ -97,7 +97,7 @@ first_nights as (
         due.order_id,
         due.notice,
         due.height,
-        due.due_on,
+        min(due.due_on) as due_on,
         min(due.sent_on) as sent_on
     from due
     left join exempt
@@ -111,8 +111,7 @@ first_nights as (
     group by
         due.order_id,
         due.notice,
-        due.height,
-        due.due_on
+        due.height
 ),
 
 sent as (
