@@ -1,11 +1,11 @@
 """What the call-center tests share: a few drops, nights over them in memory, and the rows that come out.
 
-The nights are real (``kanta.night.Night``, stages ``sales`` and ``call_center``), without landing and Iceberg.
+The nights are real (``kanta.night.Night``, stages ``sales`` and ``call_center``), only nothing is landed or published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -15,10 +15,9 @@ import pyarrow as pa
 import pytest
 
 from kanta import contracts, night, programme
-from kanta.contracts import Contract
 from kanta.engine import Engine
 from kanta.home import Home
-from kanta.lake import State
+from kanta.lake import Lake, State
 from kanta.programme.model import Programme
 from tests.feed import DEFAULTS
 
@@ -91,32 +90,6 @@ SOUND: dict[str, Row] = {
 }  # fmt: skip
 
 
-class Shelf:
-    """The files of each table, as a lake keeps them, without Iceberg."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.kept: dict[str, list[Path]] = {}
-        self.commits: list[str] = []
-        self.written = 0
-
-    def files(self, table: str, state: State) -> list[Path]:
-        return self.kept.get(table, [])
-
-    def fresh_directory(self, table: str, seq: int) -> Path:
-        self.written += 1
-        return self.root / table / str(self.written)
-
-    def commit(
-        self, contract: Contract, state: State, files: Sequence[Path], replaced: Iterable[Any], run: str
-    ) -> State:
-        gone = {f"{contract.partition}={value}" for value in replaced}
-        stays = [file for file in self.kept.get(contract.name, []) if file.parent.name not in gone]
-        self.kept[contract.name] = [*stays, *files]
-        self.commits.append(contract.name)
-        return replace(state, tables={**state.tables, contract.name: len(self.commits)})
-
-
 @dataclass
 class Center:
     """A call center's drops, given one after another, and its nights."""
@@ -131,7 +104,7 @@ class Center:
     state: State = field(default_factory=State)
 
     def __post_init__(self) -> None:
-        self.shelf = Shelf(self.root)
+        self.lake = Lake(Home(self.root))
 
     def land(self, day: str, feed: str = "call_center", **content: Sequence[Mapping[str, Any]]) -> None:
         """A drop; rows name what differs from sound ones."""
@@ -194,7 +167,7 @@ class Center:
 
     def _night(self, stage: str, day: str) -> _Work:
         engine, night_of = Engine(self.root / "work"), date.fromisoformat(day)
-        work = _Work(Home(self.root), self.shelf, engine, stage, self.state, night_of)  # type: ignore[arg-type]
+        work = _Work(Home(self.root), self.lake, engine, stage, self.state, night_of)
         work.rules = self.rules
         given = {f"landed.{dataset}": rows for dataset, rows in self.landed.items()}
         given |= {"ops.drops": self.drops, "customers.customers": self.customers, **self.stored}

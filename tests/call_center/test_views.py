@@ -31,8 +31,13 @@ def test_charges_by_header_and_line(center: Center) -> None:
     )  # fmt: skip
     found = center.rows("call_center.charges", "order_id", "header_expected", "lines_expected", "difference", day=DAY)
     assert found == [
-        ("A", Decimal("5.95"), 0, 0), ("B", Decimal("7.95"), 0, Decimal("-7.95")), ("C", 0, 0, 0), ("D", 0, Decimal("6.00"), Decimal("-6.00")),
-        ("E", Decimal("7.95"), Decimal("9.95"), Decimal("-17.90")), ("F", 0, 0, 0), ("G", 0, Decimal("10.02"), Decimal("-10.02")),
+        ("A", Decimal("5.95"), 0, 0),
+        ("B", Decimal("7.95"), 0, Decimal("-7.95")),
+        ("C", 0, 0, 0),
+        ("D", 0, Decimal("6.00"), Decimal("-6.00")),
+        ("E", Decimal("7.95"), Decimal("9.95"), Decimal("-17.90")),
+        ("F", 0, 0, 0),
+        ("G", 0, Decimal("10.02"), Decimal("-10.02")),
     ]  # fmt: skip
 
 
