@@ -27,6 +27,7 @@ _REFERENCE = (
     "call_center._programme",
 )
 _FRAUD = (
+    "call_center._order_versions",
     "call_center._addresses",
     "call_center._fraud_orders",
     "call_center._fraud_lines",

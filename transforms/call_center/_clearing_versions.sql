@@ -15,8 +15,7 @@ orders as (
         order_id,
         drop_id,
         drop_date
-    from landed.orders
-    where drop_date <= $business_date
+    from call_center._order_versions
 )
 
 select

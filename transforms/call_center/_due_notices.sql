@@ -18,10 +18,7 @@ versions as (
             ),
             date '9999-12-31'
         ) as known_to
-    from landed.orders
-    where
-        drop_date <= $business_date
-        and order_id in (select order_id from call_center._scope)
+    from call_center._order_versions
 ),
 
 products as (

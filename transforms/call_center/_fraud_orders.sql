@@ -5,7 +5,7 @@ with
 
 submitted as (
     select *
-    from landed.orders
+    from call_center._order_versions
     where
         status = 'submitted'
         and drop_date in (select checked_on from call_center._fraud_days)

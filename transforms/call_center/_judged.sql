@@ -28,7 +28,7 @@ landed_orders as (
         currency,
         total_amount,
         business_date
-    from landed.orders
+    from call_center._order_versions
 ),
 
 rules as (

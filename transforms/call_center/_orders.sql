@@ -4,17 +4,9 @@
 -- nights ends the same.
 with
 
-landed_orders as (
-    select *
-    from landed.orders
-    where
-        drop_date <= $business_date
-        and order_id in (select order_id from call_center._scope)
-),
-
 newest as (
     select *
-    from landed_orders
+    from call_center._order_versions
     qualify row_number() over (partition by order_id order by drop_date desc, drop_id desc) = 1
 ),
 
