@@ -124,6 +124,8 @@ def orders(shop: Shop, people: dict[int, Member], items: list[Item], savers: set
     for order, sent in shipped[:12:2]:
         _brought_back(shop, f"O{next(numbers):06}", order, sent + timedelta(4), exchange=order is shipped[4][0])
     _continuity(shop, callers[7], items, numbers)
+    for age, code in ((9, "CREDIT"), (4, "CREDIT"), (2, None)):
+        _waiting(shop, _order(shop, f"O{next(numbers):06}", LAST - timedelta(age), callers[age], items), code)
     for number, (order, sent) in enumerate(shipped[20:23], 1):
         line = order.lines[0]
         match = {
@@ -306,6 +308,14 @@ def _life(shop: Shop, order: Order, day: date, life: int) -> date | None:
         order.deliver(shop, sent + timedelta(2), "cancelled")
         return None
     return sent if sent <= LAST else None
+
+
+def _waiting(shop: Shop, order: Order, code: str | None) -> None:
+    """Still held when the six weeks end: by hand, or because of where it is to go."""
+    order.header |= {"manual_hold_code": code, "hold_comment": "asked for a credit check" if code else None}
+    if code is None:
+        order.addresses[1] |= {"email": "fraud.watch@example.com", "zip": "00099-0001"}
+    order.deliver(shop, order.header["business_date"], "open" if code else "submitted")
 
 
 def _brought_back(shop: Shop, order_id: str, original: Order, day: date, exchange: bool) -> None:
