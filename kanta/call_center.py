@@ -7,7 +7,6 @@ asks for beyond that is a view over the same steps.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,7 +20,6 @@ from kanta.night import Night
 from kanta.programme import when
 
 _REFERENCE = (
-    "call_center._customer_ids",
     "call_center._channels",
     "call_center._products",
     "call_center._programme",
@@ -69,13 +67,13 @@ _CHECKED = "checked_on in (select checked_on from call_center._fraud_days)"
 
 
 def judge(night: Night) -> None:
-    """Judges tonight's orders and all that are open; a programme without ``call_center:`` judges none."""
+    """Judges the orders tonight can change (``_touched.sql``); a programme without ``call_center:`` judges none."""
     if not any(version.programme.call_center for version in night.versions):
         return
     night.programme_relations(night.business_date)
     night.define("sales._touched_drops", "call_center._fraud_days")
     night.attach("call_center.hold_events", "call_center.order_status", "call_center.fraud_checks")
-    night.define("call_center._touched")
+    night.define("call_center._customer_ids", "call_center._touched")
     night.substitute("call_center._scope", "select order_id from call_center._touched")
     orders = night.engine.value("select count(*) from call_center._scope")
     night.log["orders"] = orders
@@ -149,29 +147,15 @@ def _send_notices(night: Night) -> None:
     """Decides on the notices that are due, each recorded with the night that sends it."""
     night.attach("call_center.notices")
     night.define("call_center._due_notices")
-    rows = [
-        {
-            "decision_id": f"notice {order_id} {notice}",
-            "kind": "notice",
-            "recorded_on": sent_on,
-            "content": json.dumps(
-                {
-                    "order_id": order_id,
-                    "notice": notice,
-                    "due_on": due_on.isoformat(),
-                    "sent_on": sent_on.isoformat(),
-                }
-            ),
-            "seq": night.seq,
-        }
-        for order_id, notice, due_on, sent_on in night.engine.rows(
-            "select order_id, notice, due_on, sent_on from call_center._due_notices order by order_id, due_on"
+    due = night.engine.value("select count(*) from call_center._due_notices")
+    night.log["notices"] = due
+    if due:
+        night.append(
+            "ops.decisions",
+            "select concat_ws(' ', 'notice', order_id, notice) as decision_id, 'notice' as kind,"
+            " sent_on as recorded_on, cast(json_object('order_id', order_id, 'notice', notice, 'due_on', due_on,"
+            f" 'sent_on', sent_on) as varchar) as content, {night.seq} as seq from call_center._due_notices",
         )
-    ]
-    night.log["notices"] = len(rows)
-    if rows:
-        night.engine.register("call_center._sent", pa.Table.from_pylist(rows))
-        night.append("ops.decisions", "select * from call_center._sent")
         night.attach("ops.decisions")
 
 
