@@ -409,10 +409,6 @@ def _customers(night: Night) -> None:
     customers.work_out(night)
 
 
-def _nothing(night: Night) -> None:
-    """This stage's tables come with a later issue."""
-
-
 def _call_center(night: Night) -> None:
     from kanta import call_center
 

@@ -1,4 +1,4 @@
--- Addresses of landed orders, each part normalized as the fraud list is.
+-- Addresses of orders in scope, each part normalized as the fraud list is.
 -- grain: order_id, drop_id, area, line_no
 select
     order_id,
@@ -12,3 +12,4 @@ select
     upper(split_part(replace(zip, ' ', ''), '-', 1)) as zip,
     case when contains(zip, '-') then upper(replace(zip, ' ', '')) end as extended_zip
 from landed.order_addresses
+where order_id in (select order_id from call_center._scope)
