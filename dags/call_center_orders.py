@@ -4,7 +4,8 @@ Checks the orders of a business date against fraud rules, prices and margins, an
 wait, for what, and since when. In Dynamics 365: *fraud check* and *order holds*.
 
 * **Runs** when the asset `customers` has the partition of a date: by then the orders are in and the sales are merged.
-* **Reads** `landed.orders` and what belongs to them, `customers.*`; **writes** `call_center.*`.
+* **Reads** `landed.orders` and what belongs to them, `customers.*`; **writes** `call_center.*`, and notices
+  to `ops.decisions`. Which hold events can follow which, and what fraud rules may ask: `docs/call-center.md`.
 * **Makes** the asset `orders`, which loyalty waits for.
 * **By hand**: trigger it with a business date. Loyalty waits for `customers` of that date, too: to have the whole night
   again, trigger `customers` instead.

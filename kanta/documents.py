@@ -1,7 +1,8 @@
 """The generated pages: ``python -m kanta.documents`` writes them, ``--check`` says which of them are stale.
 
 ``docs/data-dictionary.md`` comes from the contracts and the SQL graph, ``docs/dags.md`` from the DAG files as they
-stand (parsed, not imported, so that Airflow is not needed), ``schemas/programme/`` from the programme's models.
+stand (parsed, not imported, so that Airflow is not needed), ``docs/call-center.md`` from the table of hold states and
+the fields of conditions, ``schemas/programme/`` from the programme's models.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from kanta import contracts, lineage, models
+from kanta import contracts, holds, lineage, models
 from kanta.contracts import Column, Contract
 from kanta.home import REPOSITORY
+from kanta.programme import when
 from kanta.programme.loading import schema_files
 
 RENEW = "python -m kanta.documents"
@@ -60,7 +62,12 @@ def pages() -> dict[Path, str]:
     """Every generated page with its text."""
     schemas = {contracts.SCHEMAS / "programme" / name: text for name, text in schema_files().items()}
     docs = REPOSITORY / "docs"
-    return {docs / "data-dictionary.md": data_dictionary(), docs / "dags.md": dag_page(), **schemas}
+    return {
+        docs / "data-dictionary.md": data_dictionary(),
+        docs / "dags.md": dag_page(),
+        docs / "call-center.md": call_center_page(),
+        **schemas,
+    }
 
 
 # ── the data dictionary ──────────────────────────────────────────────────────────────────────────────────────────
@@ -224,6 +231,37 @@ def _steps(nodes: Iterable[ast.AST]) -> list[str]:
     """The private steps that literals name."""
     texts = [str(part.value) for node in nodes for part in ast.walk(node) if isinstance(part, ast.Constant)]
     return [name for text in texts for name in re.findall(r"\b[a-z]+\._[a-z_]+\b", text)]
+
+
+# ── the call center ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def call_center_page() -> str:
+    """The states of a hold as a picture, why events are refused, and what a fraud rule's condition may ask."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (state, event), after in holds.TRANSITIONS.items():
+        arrows.setdefault((state, after), []).append(event)
+    lines = [_MADE, "# Call center", "", "## Holds", ""]
+    lines += ["What may follow what, for each order and hold code; nothing else can happen.", ""]
+    lines += ["```mermaid", "stateDiagram-v2", "    [*] --> none"]
+    lines += [f"    {state} --> {after}: {', '.join(events)}" for (state, after), events in arrows.items()]
+    lines += ["```", "", "An event that may not happen stands in `call_center.hold_events` with its reason:", ""]
+    lines += ["| reason | meaning |", "|---|---|"]
+    lines += [f"| {reason} | {meaning} |" for reason, meaning in holds.REASONS.items()]
+    lines += ["", "## Conditions of fraud rules", ""]
+    lines += [
+        "`when` may use `and`, `or`, `not`, `in`, comparisons, `+ - * / %` and these fields; dates are written as",
+        "`'2017-01-31'`. Rules of level `line` see the line's own columns, also where the order has one of that name.",
+        "Empty and divided by zero are unknown, and only what is true holds.",
+        "",
+        "| field | type | levels |",
+        "|---|---|---|",
+    ]
+    order, line = when.fields("order"), when.fields("line")
+    lines += [
+        f"| {name} | {type_.lower()} | {'order, line' if name in order else 'line'} |" for name, type_ in line.items()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 # ── the DAGs ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -34,6 +35,14 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def folded(text: str) -> str:
+    """A text so that those that look the same are the same: NFKC, without spaces around it, in no case.
+
+    SQL knows it by this name, because the engine has no compatibility form of its own.
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
+
+
 class Engine:
     """One DuckDB connection with explicit settings; use as a context manager.
 
@@ -58,6 +67,7 @@ class Engine:
         }
         for name, value in settings.items():
             self.con.execute(f"set {name} = {literal(value)}")
+        self.con.create_function("folded", folded, ["VARCHAR"], "VARCHAR")
 
     def __enter__(self) -> Engine:
         return self
@@ -65,6 +75,7 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.con.remove_function("folded")
         self.con.close()
         shutil.rmtree(self.workspace / "spill", ignore_errors=True)
 
@@ -139,7 +150,7 @@ class Engine:
     def view(self, name: str, sql: str, parameters: Parameters) -> None:
         """Keeps a SELECT unworked, as ``schema.table``; parameters are written into it."""
         self._schema_of(name)
-        for key, value in parameters.items():
+        for key, value in sorted(parameters.items(), reverse=True):  # $since_date before $since
             sql = sql.replace(f"${key}", literal(value))
         self._view(name, sql)
 

@@ -119,11 +119,19 @@ class Night:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def attach(self, *tables: str) -> None:
-        """Makes tables readable by name, views and what they read included."""
+        """Makes tables readable by name, views and what they read included: private steps and the programme, too."""
         for table in tables:
             if table in self._attached:
                 continue
             self._attached.add(table)
+            if table.startswith("programme."):
+                self._recorded_programme()
+                continue
+            if table.split(".")[1].startswith("_"):
+                step = models.models()[table]
+                self.attach(*step.inputs)
+                self.engine.view(table, step.sql, self._of(step.parameters))
+                continue
             contract = contract_of(table)
             if contract.kind == "view":
                 model = models.models()[table]
@@ -134,11 +142,19 @@ class Night:
 
     def programme_relations(self, first_day: date) -> None:
         """Registers the ``programme.*`` relations for each day from ``first_day`` to tonight."""
+        days = [first_day + timedelta(days=n) for n in range((self.business_date - first_day).days + 1)]
+        self._register_programme(self.versions, days)
+
+    def _recorded_programme(self) -> None:
+        """Registers the relations by version as the lake recorded them, for a view that a reader asks for."""
+        self._register_programme(self.recorded_versions(), [])
+
+    def _register_programme(self, versions: list[programme.Version], days: list[date]) -> None:
         from kanta.programme.relations import relations
 
-        days = [first_day + timedelta(days=n) for n in range((self.business_date - first_day).days + 1)]
-        for name, table in relations(self.versions, days).items():
+        for name, table in relations(versions, days).items():
             self.engine.register(name, table)
+            self._attached.add(name)
 
     # ── working ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,6 +169,12 @@ class Night:
                 *(i for i in model.inputs if not i.split(".")[1].startswith("_") and not i.startswith("programme."))
             )
             self.engine.define(name, model.sql, self._of(model.parameters))
+            self._attached.add(name)
+
+    def substitute(self, name: str, select: str) -> None:
+        """Works a SELECT out in the place of a private step, for all that reads it from here on."""
+        self.engine.define(name, select)
+        self._attached.add(name)
 
     def narrow(self, view: str, name: str, cards: str, **narrowed: str) -> None:
         """Works a public view out as ``name``, only for the cards of the relation ``cards``.
@@ -407,8 +429,10 @@ def _customers(night: Night) -> None:
     customers.work_out(night)
 
 
-def _nothing(night: Night) -> None:
-    """This stage's tables come with a later issue."""
+def _call_center(night: Night) -> None:
+    from kanta import call_center
+
+    call_center.judge(night)
 
 
 def _loyalty(night: Night) -> None:
@@ -433,7 +457,7 @@ STAGES: dict[str, Callable[[Night], None]] = {
     "ingest_call_center": lambda night: _ingest(night, "call_center"),
     "customers": _customers,
     "sales": _sales,
-    "call_center": _nothing,
+    "call_center": _call_center,
     "loyalty": _loyalty,
     "rfm": _rfm,
 }

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 import jinja2
 
-from kanta import landing
+from kanta import landing, order_report
 from kanta.customers import figures
 from kanta.engine import Engine
 from kanta.errors import BadArguments, KantaError
@@ -282,6 +282,7 @@ class Report:
     exceptions: list[tuple[str, int, int]]
     programs: list[Program]
     analyses: list[Analysis]
+    orders: order_report.Orders
     sessions: list[Session]
     stages: list[Stage]
     pending: list[Finding] = field(default_factory=list)
@@ -416,6 +417,7 @@ def _read(night: Night, pending: list[Finding]) -> Report:
         exceptions=window.rows(_EXCEPTIONS),
         programs=_tiers(window),
         analyses=_analyses(window),
+        orders=order_report.read(night, window.previous),
         sessions=window.each(Session, _SESSIONS),
         stages=sorted(window.each(Stage, _STAGES), key=lambda stage: _rank(stage.name)),
         pending=pending,
@@ -749,6 +751,9 @@ def _findings(report: Report) -> list[Finding]:
     if waiting := sum(count for _, count, _ in report.exceptions):
         text = f"{_count(waiting, 'sale')} tonight whose points wait."
         found.append(Finding("warning", text, "points", 'kanta query "select * from loyalty.exceptions"'))
+    if old := sum(held.old for held in report.orders.held):
+        text = f"{_count(old, 'order')} held for a week or longer."
+        found.append(Finding("warning", text, "orders", 'kanta query "select * from call_center.order_holds"'))
     if failed["warning"]:
         found.append(Finding("warning", f"{_count(failed['warning'], 'check')} gave a warning.", "checks"))
     if not report.checks.asked:

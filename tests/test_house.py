@@ -23,6 +23,7 @@ PUBLIC = {name: model for name, model in MODELS.items() if not model.private}
 
 #: Private steps that code makes: what the kernel returns, what a pass leaves to the next, what is asked for.
 MADE_BY_CODE = {
+    "call_center._folded_events", "call_center._new_fraud_matches", "call_center._rule_hits",
     "customers._checked_attributes", "customers._read_values", "customers._time_zones",
     "distribution._offline", "distribution._request",
     "loyalty._balances_carried", "loyalty._capped_tier_points", "loyalty._credited", "loyalty._folded_entries",

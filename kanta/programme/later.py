@@ -13,10 +13,6 @@ from typing import Any
 from kanta.programme.model import Model
 from kanta.programme.reading import KeyPath
 
-LATER: dict[str, str] = {
-    "call_center": "judging call-center orders",
-}
-
 SETTINGS_LATER: dict[str, str] = {
     f"{place}=(?!file:)[A-Za-z0-9+.-]{{2,}}:.*": "places other than local folders" for place in ("landing", "lake")
 }

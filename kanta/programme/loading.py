@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from kanta.contracts import SCHEMAS
 from kanta.errors import BadProgramme
 from kanta.programme import rules
-from kanta.programme.later import LATER, SETTINGS_LATER, not_yet
+from kanta.programme.later import SETTINGS_LATER, not_yet
 from kanta.programme.model import Model, Programme, Settings, json_schema
 from kanta.programme.reading import KeyPath, Node, Problem, merge, plain, problem_at, read, without
 from kanta.programme.segments import BUILT_IN
@@ -92,7 +92,7 @@ def checked(folder: Path, effective_from: date | None = None) -> tuple[Programme
         problems += [problem_at(merged, path, text) for path, text in rules.dangling(merged)]
     if programme is not None and whole:
         effective = programme.effective_from or effective_from
-        wrong = [*rules.problems(programme, effective), *not_yet(programme, LATER)]
+        wrong = list(rules.problems(programme, effective))
         problems += [problem_at(sound, path, text) for path, text in wrong]
     return programme, problems
 

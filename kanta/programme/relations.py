@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from kanta.programme import dates
+from kanta.programme import call_center, dates
 from kanta.programme.model import EarningRule, RedemptionRule, RfmDefinition, RfmLifetime, Scheme
 from kanta.programme.rules import point_decimals
 from kanta.programme.segments import segment_map
@@ -101,6 +101,7 @@ RELATIONS: dict[str, dict[str, str]] = {
         "version": "INTEGER", "definition": "VARCHAR", "r": "INTEGER", "f": "INTEGER", "m": "INTEGER",
         "segment": "VARCHAR",
     },
+    **call_center.RELATIONS,
 }  # fmt: skip
 
 Row = tuple[object, ...]
@@ -112,6 +113,7 @@ _ARROW: dict[str, pa.DataType] = {
     "INTEGER": pa.int32(),
     "BOOLEAN": pa.bool_(),
     "DATE": pa.date32(),
+    "DECIMAL(18,2)": pa.decimal128(18, 2),
     "DECIMAL(18,4)": pa.decimal128(18, 4),
 }
 
@@ -321,6 +323,7 @@ _BY_VERSION: dict[str, Callable[[Span], Rows]] = {
     "programme.rfm_channels": _rfm_channels,
     "programme.rfm_cuts": _rfm_cuts,
     "programme.rfm_segments": _rfm_segments,
+    **call_center.BY_VERSION,
 }
 
 _BY_DAY: dict[str, Callable[[date, Span], Rows]] = {

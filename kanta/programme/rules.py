@@ -371,7 +371,7 @@ def _call_center(rules: CallCenter) -> Found:
 
         for i, rule in enumerate(rules.fraud.rules):
             try:
-                when.parse(rule.when, rule.level)
+                when.to_sql(rule.when, rule.level)
             except ValueError as error:
                 yield ("fraud", "rules", i, "when"), str(error)
     defaults = [i for i, hold in enumerate(rules.holds) if hold.default]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import duckdb
 import great_expectations as gx  # noqa: TID253  # only the worker imports this module
-from duckdb_engine import ConnectionWrapper
+from duckdb_engine import ConnectionWrapper, DuckDBIdentifierPreparer
 from great_expectations import expectations as gxe  # noqa: TID253
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult  # noqa: TID253
 from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: TID253
@@ -36,6 +36,9 @@ from kanta.quality.rules import Rule, public, public_key, quoted, rules, types_o
 
 #: How many offending rows a result names.
 SHOWN_ROWS = 5
+
+# DuckDB reserves this word for types and functions, and its dialect quotes only what is reserved for everything.
+DuckDBIdentifierPreparer.reserved_words.add("at")
 
 
 class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):

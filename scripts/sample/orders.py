@@ -124,6 +124,8 @@ def orders(shop: Shop, people: dict[int, Member], items: list[Item], savers: set
     for order, sent in shipped[:12:2]:
         _brought_back(shop, f"O{next(numbers):06}", order, sent + timedelta(4), exchange=order is shipped[4][0])
     _continuity(shop, callers[7], items, numbers)
+    for age, code in ((9, "CREDIT"), (4, "CREDIT"), (2, None)):
+        _waiting(shop, _order(shop, f"O{next(numbers):06}", LAST - timedelta(age), callers[age], items), code)
     for number, (order, sent) in enumerate(shipped[20:23], 1):
         line = order.lines[0]
         match = {
@@ -167,7 +169,22 @@ def _order(shop: Shop, order_id: str, day: date, caller: Member | None, items: l
     where = address(caller.household if caller else order_id)
     order.addresses = [{"area": "billing", "name": delivery["name"]} | where, delivery | where]
     order.payments = _payments(order, day)
+    if caller and draw(3, "terms", order_id):
+        _terms(shop, order, day)
     return order
+
+
+def _terms(shop: Shop, order: Order, day: date) -> None:
+    """Most of those who pay in installments or on account have been allowed to."""
+    wanted = {
+        "installments": "due_on" in order.payments[0],
+        "allow_on_account": order.payments[0]["type"] == "on_account",
+    }
+    allowed = {name: True for name, asked in wanted.items() if asked}
+    if allowed:
+        operation = {"operation_id": f"{CALL_CENTER}-{order.id}-T", "operation": "update", "mode": "sync"}
+        who = {"operated_at": local(day, 7), "channel_id": CALL_CENTER, "customer_id": order.header["customer_id"]}
+        shop.drop("call_center", day, CALL_CENTER).add("customers", operation | who | allowed)
 
 
 def _line(order: Order, line_no: int, item: Item) -> Row:
@@ -176,7 +193,7 @@ def _line(order: Order, line_no: int, item: Item) -> Row:
     overridden = draw(15, "override", *key) == 0
     share = Decimal(("0.7", "0.75", "0.9")[draw(3, "to", *key)]) if overridden else 1
     price = (item.price * share).quantize(CENT)
-    coupon = "THANKS10" if draw(12, "coupon", *key) == 0 else None
+    coupon = ("THANKS10", " thanks10", "Thanks10")[draw(3, "written", *key)] if draw(12, "coupon", *key) == 0 else None
     discount = (price * quantity * Decimal("0.1")).quantize(CENT, ROUND_HALF_UP) if coupon else ZERO
     net = price * quantity - discount
     return {
@@ -267,6 +284,8 @@ def _life(shop: Shop, order: Order, day: date, life: int) -> date | None:
         ready = day + timedelta(2)
         order.event("check_out", ready, 9, "op-03", "CREDIT")
         order.event("clear_and_submit", ready, 10, "op-03", "CREDIT")
+        if draw(2, "again", order.id):
+            order.event("clear", ready, 11, "op-03", "CREDIT")  # too late: it is clear already
     if life == 1:
         order.addresses[1] |= {"email": "fraud.watch@example.com", "zip": "00099-0001"}
         order.event("hold", day, 19, "op-02", comment="address on the list")
@@ -289,6 +308,14 @@ def _life(shop: Shop, order: Order, day: date, life: int) -> date | None:
         order.deliver(shop, sent + timedelta(2), "cancelled")
         return None
     return sent if sent <= LAST else None
+
+
+def _waiting(shop: Shop, order: Order, code: str | None) -> None:
+    """Still held when the six weeks end: by hand, or because of where it is to go."""
+    order.header |= {"manual_hold_code": code, "hold_comment": "asked for a credit check" if code else None}
+    if code is None:
+        order.addresses[1] |= {"email": "fraud.watch@example.com", "zip": "00099-0001"}
+    order.deliver(shop, order.header["business_date"], "open" if code else "submitted")
 
 
 def _brought_back(shop: Shop, order_id: str, original: Order, day: date, exchange: bool) -> None:
@@ -351,6 +378,21 @@ def _continuity(shop: Shop, caller: Member, items: list[Item], numbers: count[in
         child = _order(shop, f"O{next(numbers):06}", day, caller, [item])
         child.header |= {"parent_order_id": parent, "child_no": child_no}
         child.ship(shop, day)
+    _joined_late(shop, caller, items, f"O{next(numbers):06}")
+
+
+def _joined_late(shop: Shop, caller: Member, items: list[Item], parent: str) -> None:
+    """A schedule joined at its second event, and nobody made the parcels: two missed by the end, one is to come."""
+    schedule, started = {"schedule_id": "SPICES"}, FIRST + timedelta(16)
+    program = {"starts_on": FIRST, "start": "current", "bill_up_front": True, "consolidate_missed": True}
+    shop.hq(FIRST).add("continuity_programs", schedule | program | {"days_before_delivery": 3})
+    for event_no, item in enumerate(items[3:6], 1):
+        event = {"event_no": event_no, "product_id": item.product_id, "days_from_start": 15 * (event_no - 1)}
+        repeated = {"action": "end", "repeat": 1, "repeat_days": 15} if event_no == 3 else {"action": "none"}
+        shop.hq(FIRST).add("continuity_events", schedule | event | repeated)
+    joined = schedule | {"parent_order_id": parent, "customer_id": caller.customer_id, "started_on": started}
+    shop.hq(started).add("continuity_orders", joined)
+    _order(shop, parent, started, caller, items[3:4]).deliver(shop, started, "open")
 
 
 def _new_customer(shop: Shop, order_id: str, day: date) -> str:
@@ -379,6 +421,11 @@ def _new_customer(shop: Shop, order_id: str, day: date) -> str:
 def _reference(shop: Shop, people: dict[int, Member], items: list[Item]) -> None:
     """Catalogs, source codes, coupons, operators, delivery modes, the fraud list: all in head office's first drop."""
     hq = shop.hq(FIRST)
+    costs = {item.product_id: item.cost for item in items}
+    for product in hq.rows["products"]:
+        known = product["product_id"] in costs
+        product |= {"cost_price": costs.get(product["product_id"]), "installments": known or None}
+        product |= {"notice_exempt": True if product["product_id"] == items[0].product_id else None}
     for catalog_id, name, start in (("CAT-FALL", "Fall pantry", 2), ("CAT-HOLIDAY", "Holiday table", 4)):
         dates = {"valid_from": FIRST + timedelta(7 * (start - 2)), "valid_to": LAST + timedelta(21)}
         hq.add("catalogs", {"catalog_id": catalog_id, "name": name, "status": "published"} | dates)

@@ -18,6 +18,7 @@ from kanta.programme import Version, dates
 from kanta.programme.model import Programme, Unit
 from kanta.programme.relations import RELATIONS, relations
 from kanta.programme.segments import OTHERS, TRIPLES, segment_map
+from tests.call_center.conftest import RULES
 from tests.programme.conftest import VALID, Json, changed
 
 D = date.fromisoformat
@@ -44,6 +45,7 @@ FULL = deepcopy(VALID)
 FULL["programs"][0] |= {"price_groups": ["CLUB"]}
 FULL["programs"][0]["tiers"][0] |= {"price_groups": ["GOLD"]}
 FULL["schemes"][0] |= {"excluded_affiliations": ["staff"]}
+FULL["call_center"] = RULES
 FULL["rfm"][0] |= {
     "schedule": "daily",
     "binning": "fixed",

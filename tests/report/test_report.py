@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kanta import report
 from kanta.errors import BadArguments, KantaError
+from kanta.order_report import HeldBy, Suspected
 from kanta.reading import open_lake
 from tests.report.conftest import (
     BEFORE,
@@ -326,3 +327,40 @@ def test_the_page_goes_where_asked_else_into_the_reports_of_the_home(two_nights:
 def test_amounts_are_shown_in_full(amount: str, shown: str) -> None:
     value = Decimal(amount)
     assert report.points(value, 2 if value % 1 else 0) == shown
+
+
+def test_the_call_center_shows_holds_by_age_fraud_by_reason_and_who_has_not_paid(own_nights: Books) -> None:
+    night = NIGHT + timedelta(days=1)
+    order = {"call_center_id": "CC", "currency": "USD", "paid": Decimal(5), "due": Decimal(15), "drop_id": "d"}
+    order |= {"total_amount": Decimal(20), "business_date": night, "may_process": False, "do_not_process": True}
+    states = [("O1", "submitted", "under"), ("O2", "open", "paid"), ("O3", "invoiced", "under")]
+    held = {"hold_code": "FRAUD", "event": "hold", "user": "ann", "applied": True, "drop_id": "d"}
+    days = [("O1", night - timedelta(7)), ("O2", night - timedelta(2)), ("O3", night - timedelta(30))]
+    match = {"order_id": "O1", "checked_on": night, "score": 60}
+    own_nights.night(
+        night,
+        {
+            "call_center.order_status": [
+                {**order, "order_id": order_id, "status": status, "payment_status": payment}
+                for order_id, status, payment in states
+            ],
+            "call_center.hold_events": [
+                {**held, "order_id": order_id, "event_date": day, "at": datetime.combine(day, time(), UTC)}
+                for order_id, day in days
+            ],
+            "call_center.fraud_checks": [{**match, "held": True}],
+            "call_center.fraud_matches": [
+                {**match, "area": "order", "type": "rule", "rule": "big_new", "score": 40},
+                {**match, "area": "billing", "type": "email", "rule": "static", "score": 20},
+            ],
+        },
+    )
+    found = report.of_night(own_nights.home)
+    assert (found.orders.open, found.orders.ready) == (2, 0)
+    assert found.orders.held == [HeldBy("FRAUD", new=1, days=0, old=1, longest=7)]
+    assert found.orders.suspected == [Suspected("big_new", 1, 1, 40), Suspected("email", 1, 1, 20)]
+    assert [order.order_id for order in found.orders.under_paid] == ["O1"]
+    assert "1 order held for a week or longer." in [finding.text for finding in found.findings]
+    page = report.html(found)
+    assert page.count('id="orders"') == 1
+    assert '<th scope="row">big_new</th>' in page
