@@ -17,3 +17,12 @@ union
 
 select transfer_id as document_id
 from loyalty._transfers
+
+union
+
+-- What a replaced drop no longer holds takes its exceptions along.
+select transaction_id as document_id
+from loyalty.exceptions
+where
+    exists (select 1 from loyalty._replaced_drops)
+    and transaction_id not in (select transaction_id from sales.transactions)
