@@ -98,7 +98,7 @@ _CHOSEN = """
     contacts as (
         select account as customer_id, bool_or(is_valid) as any_valid, bool_or(is_valid and consent) as any_consent
         from customers.contacts
-        where kind = $kind and (valid_to is null or valid_to >= $business_date)
+        where kind = $kind and (valid_to is null or valid_to > $business_date)
         group by account
     ),
     candidates as (

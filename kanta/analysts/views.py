@@ -178,7 +178,7 @@ def _contacts(book: Published, customer: str) -> Sections:
     """Contacts of the customer master, masked unless settings allow."""
     found = book.ask(
         "select kind, value, is_primary, is_valid, consent from customers.contacts where account = $customer"
-        " and (valid_to is null or valid_to >= $day) order by kind, contact_no",
+        " and (valid_to is null or valid_to > $day) order by kind, contact_no",
         customer=customer,
         day=book.business_date,
     ).to_pylist()
