@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,6 @@ from pydantic_core import ErrorDetails
 from kanta.contracts import SCHEMAS
 from kanta.errors import BadProgramme
 from kanta.programme import rules
-from kanta.programme.later import SETTINGS_LATER, not_yet
 from kanta.programme.model import Model, Programme, Settings, json_schema
 from kanta.programme.reading import KeyPath, Node, Problem, merge, plain, problem_at, read, without
 from kanta.programme.segments import BUILT_IN
@@ -40,6 +40,10 @@ def load(folder: Path, effective_from: date | None = None) -> Programme:
     return programme
 
 
+#: A place that is no folder of this machine.
+_URL = re.compile(r"(?!file:)[A-Za-z0-9+.-]{2,}:")
+
+
 def load_settings(folder: Path) -> Settings:
     """``settings.yaml`` of a programme folder, else the defaults; raises BadProgramme as :func:`load` does."""
     path = folder / SETTINGS
@@ -51,7 +55,11 @@ def load_settings(folder: Path) -> Settings:
         settings, tree, more = _shaped(tree, Settings)
         problems += more
         if settings is not None:
-            problems += [problem_at(tree, path, text) for path, text in not_yet(settings, SETTINGS_LATER)]
+            elsewhere = [name for name in ("landing", "lake") if _URL.match(getattr(settings, name))]
+            problems += [
+                problem_at(tree, (name,), "must be a local folder; only outbox and inbox may be elsewhere")
+                for name in elsewhere
+            ]
     if settings is None or problems:
         raise refused(problems, path)
     return settings

@@ -338,41 +338,6 @@ def test_whatever_text_a_file_holds_it_loads_or_tells_its_problems(tmp_path: Pat
     assert error.value.problems
 
 
-# Not carried out yet
-
-
-USES_LATER = [
-    ("call_center", {}, "call_center"),
-    ("distribution.formats", {"default": "csv.gz", "S1": "parquet"}, "distribution.formats.S1"),
-    ("distribution.keys", {"sign": "env:KEY"}, "distribution.keys"),
-    ("distribution.offline_databases", {"S1-offline": "S1"}, "distribution.offline_databases"),
-]
-
-
-@pytest.mark.parametrize(("path", "value", "key"), USES_LATER)
-def test_a_key_without_an_engine_is_a_problem_that_says_so(
-    problems: Problems, monkeypatch: pytest.MonkeyPatch, path: str, value: Any, key: str
-) -> None:
-    table = {
-        "call_center": "orders", "distribution.formats[]=parquet": "formats", "distribution.keys": "keys",
-        "distribution.offline_databases": "offline",
-    }  # fmt: skip
-    monkeypatch.setattr("kanta.programme.loading.LATER", table)
-    found = problems(changed(path, value))
-    assert len(found) == 1, found
-    assert f": {key}: is not carried out yet (" in found[0]
-    monkeypatch.setattr("kanta.programme.loading.LATER", {})
-    assert problems(changed(path, value)) == []
-
-
-def test_defaults_written_out_never_wait_for_an_engine(problems: Problems) -> None:
-    programme = changed("distribution", {"schedules": [{"id": "nightly", "jobs": ["9999"], "data_groups": ["all"]}]})
-    programme["distribution"]["formats"] = {"default": "csv.gz"}
-    programme["reward_points"][0]["maximum"] = "0.00"
-    programme["programs"][0]["pool_related_cards"] = False
-    assert problems(programme) == []
-
-
 # Own segment maps, warnings, settings
 
 
@@ -440,7 +405,7 @@ def test_settings_have_defaults_and_tell_their_problems(folder: Path) -> None:
     with pytest.raises(BadProgramme) as error:
         load_settings(folder)
     assert [line.replace(str(file), "") for line in error.value.problems] == [
-        ":1: lake: is not carried out yet (places other than local folders); remove it",
+        ":1: lake: must be a local folder; only outbox and inbox may be elsewhere",
         ":2: time_zone: must be a time zone such as Europe/Helsinki",
         ":3: trading_day: unknown key; did you mean trading_days?",
     ]
