@@ -32,6 +32,8 @@ JOBS = ("1070", "1040", "1010", "1050")
 
 def made(retailer: Retailer, stores: int, cards: int) -> None:
     """So many stores with so many cards each, of customers whose accounts are theirs."""
+    for rows in (retailer.channels, retailer.cards, retailer.card_tiers, retailer.balances, retailer.lots):
+        rows.clear()  # the fixture's own store and card
     retailer.programme["distribution"] = {
         "enforce_order": False, "retention_days": 9, "formats": {"S001": "parquet", "S002": "xstore_mnt"},
         "offline_databases": {"S000-offline": "S000"},
