@@ -197,9 +197,9 @@ class World:
         """Packages that get lost or damaged on the way, and an acknowledgement nobody should believe."""
         for package in [path.parent for path in sorted(self.chain.home.outbox.rglob("manifest.json"))]:
             fate = self.chance.random()
-            if fate < 0.03:
+            if fate < 0.06:
                 shutil.rmtree(package)
-            elif fate < 0.06:
+            elif fate < 0.14:
                 file = self.chance.choice(sorted(package.iterdir()))
                 content = bytearray(file.read_bytes())
                 content[self.chance.randrange(len(content))] ^= 1 << self.chance.randrange(8)
@@ -305,9 +305,9 @@ def modes(chain: Chain) -> list[str]:
 
 
 def test_a_few_stores_hold_what_the_lake_says(chain: Chain, tmp_path: Path) -> None:
-    world = simulate(chain, 4, 6, 6, tmp_path / "views")
+    world = simulate(chain, 4, 8, 6, tmp_path / "views")
     assert modes(chain).count("delta") > 15, "most packages are deltas"
-    assert world.refused > 1, "things went wrong on the way"
+    assert world.refused > 0, "things went wrong on the way"
 
 
 @pytest.mark.slow
