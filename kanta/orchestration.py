@@ -229,7 +229,7 @@ def cut_off() -> DeadlineAlert | None:
 def deliver_by(home: Home) -> time:
     """The local time of the opening day by which packages are to be there (``distribution.deliver_by``)."""
     try:
-        rules = programme.load(home.programme).distribution
+        rules = programme.load(home.programme, conditions=False).distribution
     except BadProgramme:
         rules = Distribution()
     return time.fromisoformat(rules.deliver_by)

@@ -28,13 +28,14 @@ SEGMENTS = "segments"
 M = TypeVar("M", bound=Model)
 
 
-def load(folder: Path, effective_from: date | None = None) -> Programme:
+def load(folder: Path, effective_from: date | None = None, *, conditions: bool = True) -> Programme:
     """The programme of a folder: all its ``*.yaml`` merged, but for settings.yaml, history/ and segments/ (own maps).
 
     ``effective_from``: when it comes into force if it does not say so itself (checks of fixed dates need it).
+    ``conditions``: false leaves those of fraud rules unread, for who wants another block, and soon (a DAG file).
     Raises BadProgramme with every problem as ``file:line: key: message``.
     """
-    programme, problems = checked(folder, effective_from)
+    programme, problems = checked(folder, effective_from, conditions=conditions)
     if programme is None or problems:
         raise refused(problems, folder)
     return programme
@@ -75,7 +76,9 @@ def refused(problems: list[Problem], where: Path) -> BadProgramme:
     )
 
 
-def checked(folder: Path, effective_from: date | None = None) -> tuple[Programme | None, list[Problem]]:
+def checked(
+    folder: Path, effective_from: date | None = None, *, conditions: bool = True
+) -> tuple[Programme | None, list[Problem]]:
     """As :func:`load`, but gives the problems back; no programme when a problem hides what it would be."""
     trees: list[Node] = []
     problems: list[Problem] = []
@@ -100,7 +103,7 @@ def checked(folder: Path, effective_from: date | None = None) -> tuple[Programme
         problems += [problem_at(merged, path, text) for path, text in rules.dangling(merged)]
     if programme is not None and whole:
         effective = programme.effective_from or effective_from
-        wrong = list(rules.problems(programme, effective))
+        wrong = list(rules.problems(programme, effective, conditions=conditions))
         problems += [problem_at(sound, path, text) for path, text in wrong]
     return programme, problems
 
