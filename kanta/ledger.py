@@ -183,7 +183,11 @@ def _new_state(events: Events, pools: Pools, lots: int) -> _State:
     )
 
 
-@njit(cache=True)
+#: Nothing is allocated inside: without counting references to arrays the fold is twice as fast, and sooner compiled.
+_compiled = njit(cache=True, _nrt=False)  # type: ignore[call-overload]
+
+
+@_compiled
 def _fold(  # type: ignore[no-untyped-def]
     s, kind, flags, pool, day, points, usable_from, expires_on, ceiling, source, partner,
     group_first, group_last, party, before, after, whole, unit, through,
@@ -240,13 +244,13 @@ def _fold(  # type: ignore[no-untyped-def]
         _expire(s, p, through)
 
 
-@njit(cache=True)
+@_compiled
 def _part(earned, quantity, whole, unit):  # type: ignore[no-untyped-def]
     """What a quantity of a line takes back of what the line earned, rounded half up to the unit."""
     return (2 * earned * quantity + whole * unit) // (2 * whole * unit) * unit
 
 
-@njit(cache=True)
+@_compiled
 def _post(s, event, pool, kind, points, today, lot):  # type: ignore[no-untyped-def]
     """Begins an entry; returns its number."""
     entry = s.count[ENTRIES]
@@ -262,7 +266,7 @@ def _post(s, event, pool, kind, points, today, lot):  # type: ignore[no-untyped-
     return entry
 
 
-@njit(cache=True)
+@_compiled
 def _add(s, event, pool, points, today):  # type: ignore[no-untyped-def]
     """Adds points to the entry that this event has on the pool; returns its number."""
     entry = s.entry_of[pool]
@@ -273,7 +277,7 @@ def _add(s, event, pool, points, today):  # type: ignore[no-untyped-def]
     return entry
 
 
-@njit(cache=True)
+@_compiled
 def _piece(s, entry, lot, points, today):  # type: ignore[no-untyped-def]
     """Takes points from a lot for an entry; negative points are put back."""
     piece = s.count[PIECES]
@@ -290,7 +294,7 @@ def _piece(s, entry, lot, points, today):  # type: ignore[no-untyped-def]
         _link(s, lot)
 
 
-@njit(cache=True)
+@_compiled
 def _link(s, lot):  # type: ignore[no-untyped-def]
     """Puts a lot into its pool's list, behind all that expire sooner or are older."""
     new = s.lots[lot]
@@ -313,7 +317,7 @@ def _link(s, lot):  # type: ignore[no-untyped-def]
         s.tail[p] = lot
 
 
-@njit(cache=True)
+@_compiled
 def _unlink(s, lot):  # type: ignore[no-untyped-def]
     """Takes a lot out of its pool's list; where it stood in it stays readable."""
     row = s.lots[lot]
@@ -329,7 +333,7 @@ def _unlink(s, lot):  # type: ignore[no-untyped-def]
     row[L_OPEN] = 0
 
 
-@njit(cache=True)
+@_compiled
 def _open(s, origin, maker, part, entry, pool, points, earned, usable, expires, age):  # type: ignore[no-untyped-def]
     """Opens a lot."""
     lot = s.count[LOTS]
@@ -344,7 +348,7 @@ def _open(s, origin, maker, part, entry, pool, points, earned, usable, expires, 
     _link(s, lot)
 
 
-@njit(cache=True)
+@_compiled
 def _credit(s, event, part, entry, pool, points, today, usable, expires):  # type: ignore[no-untyped-def]
     """Covers the pool's deficit and opens a lot with the rest."""
     covered = min(points, s.deficit[pool])
@@ -353,14 +357,14 @@ def _credit(s, event, part, entry, pool, points, today, usable, expires):  # typ
         _open(s, event, event, part, entry, pool, points - covered, today, usable, expires, s.count[LOTS])
 
 
-@njit(cache=True)
+@_compiled
 def _next_part(s, event):  # type: ignore[no-untyped-def]
     """The next number of a lot opened by an event that may open several."""
     last = s.count[LOTS] - 1
     return s.lots[last, L_PART] + 1 if last >= 0 and s.lots[last, L_MAKER] == event else 1
 
 
-@njit(cache=True)
+@_compiled
 def _expire(s, pool, today):  # type: ignore[no-untyped-def]
     """The date begins with expiry: closes the pool's lots whose last usable day has passed."""
     lot = s.head[pool]
@@ -371,7 +375,7 @@ def _expire(s, pool, today):  # type: ignore[no-untyped-def]
         lot = following
 
 
-@njit(cache=True)
+@_compiled
 def _debit(s, event, pool, first, last, kind, flags, debit, today, source):  # type: ignore[no-untyped-def]
     """Takes points from lots in one or two turns; what is not there is owed or written off."""
     left, begun = debit, s.count[PIECES]
@@ -417,7 +421,7 @@ def _debit(s, event, pool, first, last, kind, flags, debit, today, source):  # t
         row[0], row[1], row[2], row[3] = begun, s.count[PIECES], owed, pool
 
 
-@njit(cache=True)
+@_compiled
 def _sooner(s, lot, other):  # type: ignore[no-untyped-def]
     """Whether a lot is taken before another: soonest expiry, then oldest."""
     if s.lots[lot, L_EXPIRES] != s.lots[other, L_EXPIRES]:
@@ -425,7 +429,7 @@ def _sooner(s, lot, other):  # type: ignore[no-untyped-def]
     return s.lots[lot, L_AGE] < s.lots[other, L_AGE]
 
 
-@njit(cache=True)
+@_compiled
 def _refund(s, event, pool, source, tender, points, today, usable, expires):  # type: ignore[no-untyped-def]
     """Gives back what one redeem took, latest piece first, up to what its tender still has to give."""
     left = s.budget[tender] if s.budget[tender] >= 0 else points
@@ -450,7 +454,7 @@ def _refund(s, event, pool, source, tender, points, today, usable, expires):  # 
     s.uncovered[event] = left
 
 
-@njit(cache=True)
+@_compiled
 def _give_back(s, event, pool, lot, points, today, usable, expires):  # type: ignore[no-untyped-def]
     """Covers the deficit of the piece's card, then its lot rises; a lot that has ended gives way to a new one."""
     p = pool
@@ -478,7 +482,7 @@ def _give_back(s, event, pool, lot, points, today, usable, expires):  # type: ig
     _open(s, event, event, _next_part(s, event), entry, p, left, today, usable, expires, s.count[LOTS])
 
 
-@njit(cache=True)
+@_compiled
 def _transfer(s, first, last, pool, partner, points, today, restart, usable_from, expires_on):  # type: ignore[no-untyped-def]
     """Moves usable lots of all programs, one event for each, in the order a debit takes them."""
     for event in range(first, last + 1):
@@ -507,7 +511,7 @@ def _transfer(s, first, last, pool, partner, points, today, restart, usable_from
         s.uncovered[first] = left
 
 
-@njit(cache=True)
+@_compiled
 def _replace(s, event, old, new, today):  # type: ignore[no-untyped-def]
     """A replaced card's lots go to the new card with all their dates, a deficit too; entries of the net."""
     _expire(s, old, today)

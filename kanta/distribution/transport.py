@@ -327,7 +327,6 @@ class Bucket:
             secret_key=given.get("password"),
             endpoint_override=given.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL"),
             region=given.get("region_name") or os.environ.get("AWS_REGION") or "us-east-1",
-            allow_delayed_open=True,
         )
 
     def names(self, path: str = "") -> list[str]:

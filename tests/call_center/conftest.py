@@ -186,13 +186,13 @@ class _Work(night.Night):
     def __exit__(self, *_: object) -> None:
         self.engine.con.close()
 
-    def _recorded_versions(self) -> list[programme.Version]:
+    def recorded_versions(self) -> list[programme.Version]:
         content = {"accounting_currency": "USD", **({"call_center": self.rules} if self.rules else {})}
         return [programme.Version.of(Programme.model_validate(content), date(2000, 1, 1))]
 
     @property
     def versions(self) -> list[programme.Version]:  # type: ignore[override]
-        return self._recorded_versions()
+        return self.recorded_versions()
 
     def attach(self, *tables: str) -> None:
         for table in tables:
