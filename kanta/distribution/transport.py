@@ -327,6 +327,7 @@ class Bucket:
             secret_key=given.get("password"),
             endpoint_override=given.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL"),
             region=given.get("region_name") or os.environ.get("AWS_REGION") or "us-east-1",
+            allow_delayed_open=True,
         )
 
     def names(self, path: str = "") -> list[str]:
@@ -338,14 +339,15 @@ class Bucket:
     def read(self, path: str, most: int) -> bytes | None:
         if self._size(path) is None:
             return None
-        with self._files.open_input_stream(str(self._root / path)) as file:
+        with self._files.open_input_stream(str(self._root / path), compression=None) as file:
             return _limited(file.read(most + 1), path, most)
 
     def upload(self, content: Path | bytes, path: str) -> None:
         if self._size(path) == _size(content):
             return
         data = content.read_bytes() if isinstance(content, Path) else content
-        with self._files.open_output_stream(str(self._root / path)) as target:
+        # What is packed is packed already, whatever the library reads from the name.
+        with self._files.open_output_stream(str(self._root / path), compression=None) as target:
             target.write(data)  # at once, so that a stream that is closed early cannot leave half an object
         _check_size(path, self._size(path), content)
 

@@ -62,7 +62,6 @@ def ssh_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """moto's server, with a bucket."""
-    os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] = "when_required"  # moto mistakes the trailer for content
     from moto.server import ThreadedMotoServer
     from pyarrow.fs import S3FileSystem
 
