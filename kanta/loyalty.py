@@ -237,7 +237,8 @@ def post(night: Night) -> None:
         partitions = [value for (value,) in night.engine.rows(f"select * from {affected} order by 1")]
         if partitions:
             night.rebuild(table, partitions)
-    if night.log["accounts_again"]:
+    night.define("loyalty._restated_cards")
+    if night.engine.value("select count(*) from loyalty._restated_cards"):
         for table in STATES:
             night.rebuild(table, [night.seq])
     _keep_checkpoint(night)

@@ -20,7 +20,11 @@ def made_from(table: str, column: str) -> set[str]:
         (
             "loyalty.balances",
             "available",
-            {"loyalty.lots.remaining", "loyalty.lots.usable_from", "loyalty.entries.points"},
+            {
+                *(f"loyalty.open_lots.{name}" for name in ("points", "taken", "usable_from")),
+                *(f"loyalty.entries.{name}" for name in ("points", "side")),
+                *(f"loyalty.total_states.{name}" for name in ("issued", "used", "expired", "written_off")),
+            },
         ),
     ],
 )

@@ -322,7 +322,7 @@ def test_killed_before_any_commit_the_next_run_is_right(
     while True:
         steps = [0]
         with monkeypatch.context() as patch:
-            for step in ("commit", "move_head"):
+            for step in ("change", "move_head"):
                 patch.setattr(Lake, step, killed_before(getattr(Lake, step), survived + 1, steps))
             try:
                 everything(chain)

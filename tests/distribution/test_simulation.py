@@ -21,7 +21,6 @@ from io import StringIO
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from kanta import distribution, store
 from kanta.distribution.protocol import contract
@@ -308,10 +307,3 @@ def test_a_few_stores_hold_what_the_lake_says(chain: Chain, tmp_path: Path) -> N
     world = simulate(chain, 4, 8, 6, tmp_path / "views")
     assert modes(chain).count("delta") > 15, "most packages are deltas"
     assert world.refused > 0, "things went wrong on the way"
-
-
-@pytest.mark.slow
-def test_many_stores_hold_what_the_lake_says_after_many_nights(chain: Chain, tmp_path: Path) -> None:
-    world = simulate(chain, 20, 30, 8, tmp_path / "views")
-    assert modes(chain).count("delta") > 400
-    assert world.refused > 20

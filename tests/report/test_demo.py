@@ -174,7 +174,7 @@ def test_the_demo_ends_well_and_a_second_time_the_same(tmp_path: Path, capsys: p
     assert came == sum(became) > 0
     assert outcomes[0]["runs"] == 2
     assert outcomes[0]["quarantine"], "the sample's bad rows are not in quarantine"
-    assert outcomes[0]["packages"]["applied"] == demo.STORES
+    assert outcomes[0]["packages"]["applied"] >= demo.STORES
     assert Path(outcomes[0]["report"]).read_text().startswith("<!doctype html>")
     _stores_hold_what_the_lake_says(home)
 

@@ -130,10 +130,11 @@ def test_p_alive_of_pareto_nbd_is_as_written_with_the_hypergeometric_function() 
 def cdnow_sales(until: date) -> list[Row]:
     import duckdb
 
-    rows = duckdb.sql(
-        "select sample_id, cast(date as date), cast(dollar_value as decimal(18, 2))"
-        f" from '{CDNOW / 'cdnow_sample.parquet'}' where date <= '{until}'"
-    ).fetchall()
+    with duckdb.connect() as con:
+        rows = con.execute(
+            "select sample_id, cast(date as date), cast(dollar_value as decimal(18, 2))"
+            f" from '{CDNOW / 'cdnow_sample.parquet'}' where date <= '{until}'"
+        ).fetchall()
     return [sale(who, day, str(amount)) for who, day, amount in rows]
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from kanta import contracts
 from kanta.engine import Engine
-from tests.rfm.conftest import BASE, Rehearsal, Row, sale
+from tests.rfm.conftest import BASE, TABLES, Rehearsal, Row, sale
 
 AS_OF = date(2026, 3, 31)
 MEASURES = ("recency", "frequency", "monetary")
@@ -181,7 +181,7 @@ def purchases(draw: st.DrawFn) -> list[Row]:
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
     with Engine(tmp_path_factory.mktemp("engine")) as engine:
-        for name in ("rfm.scores", "rfm.thresholds", "rfm.segments"):
+        for name in TABLES:
             engine.attach(contracts.lake()[name], [])
         yield Rehearsal(engine)
 

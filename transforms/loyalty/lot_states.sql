@@ -4,8 +4,7 @@ with
 
 cards as (
     select card_id
-    from loyalty._scope_cards
-    where again
+    from loyalty._restated_cards
 ),
 
 lots as (

@@ -10,9 +10,8 @@ select
     -coalesce(sum(entries.points) filter (where entries.side = 'expired'), 0) as expired,
     coalesce(sum(entries.points) filter (where entries.side = 'written_off'), 0) as written_off
 from loyalty._entries_now as entries
-inner join loyalty._scope_cards as cards
+inner join loyalty._restated_cards as cards
     on entries.card_id = cards.card_id
-where cards.again
 group by
     entries.card_id,
     entries.program_id,
