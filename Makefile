@@ -41,7 +41,7 @@ down:  ## stops it, and all its processes
 	@$(BIN)/python scripts/airflow_server.py down
 
 test: setup  ## every test
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations=20
 
 check: setup  ## lint, types, and all but the slow tests: under two minutes
 	$(BIN)/ruff check .

@@ -35,7 +35,7 @@ MARKER = ".kanta-demo"
 FOLDERS = ("landing", "lake", "outbox", "inbox", "reports", "stores")
 
 #: How many nights at the end are worked one by one, so that there are nights to compare and to look back at.
-SINGLE_NIGHTS = 3
+SINGLE_NIGHTS = 2
 
 #: How many stores apply their packages; the packages of the others stay in the outbox.
 STORES = 3

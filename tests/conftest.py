@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kanta import quality
+from kanta import quality, verify
 from kanta.home import Home
+from kanta.lake import Lake
 
 
 class NoJudge(quality.Judge):
@@ -35,3 +36,10 @@ def no_judge() -> Iterator[NoJudge]:
     """A stand-in for the data-quality worker."""
     with NoJudge() as judge:
         yield judge
+
+
+@pytest.fixture
+def without_iceberg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nights are published without being told to Iceberg, a third of a small night; tests/night sees to that."""
+    monkeypatch.setattr(Lake, "_to_iceberg", lambda *_: 0)
+    monkeypatch.setattr(verify, "_iceberg", lambda *_: verify.Checked("iceberg", "not told", 0))

@@ -329,3 +329,8 @@ def chain(published: Chain, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
         monkeypatch.setattr(night, "stage", memory.stage)
         monkeypatch.setattr(sending, "next_mark", lambda home: memory.seq + 1)
         yield published
+
+
+@pytest.fixture(autouse=True)
+def _only_the_packages(without_iceberg: None) -> None:
+    """Packages do not depend on what Iceberg is told."""

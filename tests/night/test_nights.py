@@ -56,21 +56,21 @@ def test_running_a_night_again_changes_nothing(home: Home, no_judge: NoJudge) ->
     assert sequences == {"00000001"}
 
 
-@pytest.mark.parametrize("postings", [0, loyalty.CHECKPOINT_AT_LEAST], ids=["checkpoints", "no checkpoint"])
 def test_night_after_night_equals_one_run_and_a_late_fact_is_posted_as_a_correction(
-    postings: int, home: Home, no_judge: NoJudge, whole: Home, monkeypatch: pytest.MonkeyPatch
+    home: Home, no_judge: NoJudge, whole: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loyalty, "CHECKPOINT_AT_LEAST", postings)
+    monkeypatch.setattr(loyalty, "CHECKPOINT_AT_LEAST", 0)
     for day in DAYS:
         history.write(home, only=day)
         night.run(home, day, day, judge=no_judge)
     assert history.contents(home) == history.contents(whole)
     assert history.sums(home) == history.sums(whole)
     assert [(r.about, r.examples) for r in verify.verify(home, everything=True) if r.breaches] == []
-    assert ("checkpoint" in Lake(home).head().marks) == (postings == 0)
+    assert "checkpoint" in Lake(home).head().marks
+    assert "checkpoint" not in Lake(whole).head().marks
 
 
-@pytest.mark.parametrize("order", [(4, 3, 2, 1, 0), (1, 0, 4, 2, 3)], ids=str)
+@pytest.mark.parametrize("order", [(1, 0, 4, 2, 3)], ids=str)
 def test_dates_in_any_order_give_the_same(order: tuple[int, ...], home: Home, no_judge: NoJudge, whole: Home) -> None:
     history.write(home)
     for place in order:
@@ -205,7 +205,7 @@ def test_a_process_killed_by_the_system_or_out_of_disk_loses_nothing_and_its_rer
     assert full.returncode == 1
     assert "next:" in full.stderr
     assert "Traceback" not in full.stderr
-    for what, at in (("change", 3), ("change", 8), ("change", 14), ("commit", 5)):
+    for what, at in (("change", 8), ("commit", 5)):
         died = work(what, at)
         assert died.returncode == -signal.SIGKILL, (what, at, died.stderr)
         assert not Lake(home).publications()
