@@ -11,8 +11,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 
 from kanta.engine import Engine
-
-FOREVER = date(9999, 12, 31)
+from kanta.night import FOREVER
 
 
 def join(engine: Engine) -> None:

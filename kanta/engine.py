@@ -141,6 +141,14 @@ class Engine:
             self._views.remove(name)
         self.execute(f"create or replace table {name} as {sql}", parameters)
 
+    def keep(self, name: str) -> None:
+        """Works out what is readable under this name and puts its rows in its place, into the database itself."""
+        schema, bare = name.split(".")
+        self.con.execute(f'create table {schema}."_kept" as select * from {name}')
+        self.con.execute(f"drop view {name}")
+        self.con.execute(f'alter table {schema}."_kept" rename to "{bare}"')
+        self._views.discard(name)
+
     def has(self, name: str) -> bool:
         """Whether something was made readable under this name."""
         schema, table = name.split(".")

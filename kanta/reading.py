@@ -19,8 +19,10 @@ from kanta.engine import Engine, literal
 from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.lake import Lake, State
+from kanta.models import models
 from kanta.night import Night
 from kanta.programme import HqNames
+from kanta.programme.relations import RELATIONS
 
 #: More rows than this are not printed as a table; ``--format csv`` or ``--output`` gives them all.
 PRINTED = 200
@@ -92,6 +94,10 @@ def refresh_analysts_file(home: Home) -> Path:
     fresh.unlink(missing_ok=True)
     with Engine(lake.root / "work", fresh) as engine:
         Night(home, lake, engine, "reading", state, state.night).attach(*names())
+        # What lives in this process only, relations of the programme and what calls our functions, goes in as rows.
+        for name in [*RELATIONS, *(name for name in names() if name in models() and "folded(" in models()[name].sql)]:
+            if engine.has(name):
+                engine.keep(name)
         engine.con.execute("checkpoint")
     fresh.replace(target)
     return target
