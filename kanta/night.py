@@ -562,6 +562,8 @@ def publish(
     home: Home, business_date: date, judge: quality.Judge | None = None, reporter: Reporter | None = None
 ) -> dict[str, Any]:
     """Judges what the night has written and, if nothing critical is wrong, lets readers see all of it at once."""
+    from kanta.reading import refresh_analysts_file
+
     reporter = reporter or Reporter(quiet=True)
     lake = Lake(home)
     with lake.writing():
@@ -569,6 +571,7 @@ def publish(
         through = _through(head, "publish", business_date)
         whole = head.of_the_night() == published.of_the_night()
         if whole and published.business_date and published.business_date >= through:
+            refresh_analysts_file(home)  # a run may have died before it came to that
             reporter.say("publish                        nothing new")
             return {"number": published.number, "changed": False}
         begun = time.perf_counter()
@@ -591,8 +594,6 @@ def publish(
                 next_step=f"correct the cause, then: kanta run --date {business_date}",
             )
         state = lake.publish(through)
-        from kanta.reading import refresh_analysts_file
-
         refresh_analysts_file(home)
         warned = sum(not r.success for r in results)
         seconds = time.perf_counter() - begun

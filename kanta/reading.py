@@ -85,11 +85,13 @@ def refresh_analysts_file(home: Home) -> Path:
     """Writes ``lake/analysts.duckdb`` anew: a view for each table over the files of the newest publication.
 
     Any DuckDB client opens it read-only and sees schema.table as ``kanta query`` does. It is put in place in one
-    rename: who has it open goes on with the night before.
+    rename: who has it open goes on with the night before. One that is of the newest publication already stays.
     """
     lake = Lake(home)
     state = lake.published()
     target = lake.root / "analysts.duckdb"
+    if target.exists() and target.stat().st_mtime_ns > lake.publications()[-1].stat().st_mtime_ns:
+        return target
     fresh = target.with_name(f".analysts.{os.getpid()}.duckdb")
     fresh.unlink(missing_ok=True)
     with Engine(lake.root / "work", fresh) as engine:
