@@ -16,7 +16,8 @@ from kanta import loyalty
 from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.lake import Lake
-from kanta.night import publish, stage
+from kanta.night import stage
+from kanta.publishing import publish
 from kanta.reading import open_lake
 
 Row = dict[str, Any]

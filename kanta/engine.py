@@ -5,6 +5,7 @@ It knows nothing of the lake: it is told which files are a table, and says which
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import unicodedata
@@ -43,31 +44,89 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
 
 
+def _connect(workspace: Path, database: str = ":memory:") -> duckdb.DuckDBPyConnection:
+    """A database process with every setting explicit."""
+    con = duckdb.connect(database)
+    settings = {
+        "TimeZone": "UTC",
+        "threads": os.cpu_count() or 1,
+        "memory_limit": os.environ.get("KANTA_MEMORY_LIMIT", MEMORY_LIMIT),
+        "temp_directory": str(workspace / "spill"),
+        "preserve_insertion_order": False,
+        "enable_progress_bar": False,
+        "partitioned_write_max_open_files": 4096,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    for name, value in settings.items():
+        con.execute(f"set {name} = {literal(value)}")
+    con.create_function("folded", folded, ["VARCHAR"], "VARCHAR")
+    return con
+
+
+class _Shared:
+    """The database process that the engines of a night's stages use one after the other: to start one takes as long
+    as twenty small statements. Each has an empty database of its own there, which goes when it is closed."""
+
+    def __init__(self) -> None:
+        self.key: tuple[Path, int] | None = None
+        self.con: duckdb.DuckDBPyConnection | None = None
+        self.users = 0
+        self.number = 0
+
+    def enter(self, workspace: Path) -> tuple[duckdb.DuckDBPyConnection, str] | None:
+        """A connection to a database of its own, and its name; None while another workspace's engines are at work."""
+        key = (workspace, os.getpid())
+        if self.con is None or key != self.key:
+            if self.users and self.key and self.key[1] == os.getpid():
+                return None
+            self.end()
+            self.key, self.con, self.users = key, _connect(workspace), 0
+        self.users += 1
+        self.number += 1
+        con, name = self.con.cursor(), f"engine_{self.number}"
+        con.execute(f"attach ':memory:' as {name}")
+        con.execute(f"use {name}")
+        return con, name
+
+    def leave(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
+        con.close()
+        if self.con is not None:
+            self.con.execute(f"detach {name}")
+        self.users -= 1
+        if not self.users and self.key and (spill := self.key[0] / "spill").exists():
+            self.end()
+            shutil.rmtree(spill, ignore_errors=True)
+
+    def end(self) -> None:
+        """Ends the database process."""
+        if self.con is not None and self.key and self.key[1] == os.getpid():
+            self.con.remove_function("folded")
+            self.con.close()
+        self.con = None
+
+
+_shared = _Shared()
+atexit.register(_shared.end)
+
+
 class Engine:
     """One DuckDB connection with explicit settings; use as a context manager.
 
     ``workspace`` holds what is spilled; it is removed at the end. ``database``: a file that keeps what is defined.
+    ``shared``: may run in the same database process as other engines of this workspace; not for one whose settings
+    are to be changed.
     """
 
-    def __init__(self, workspace: Path, database: Path | None = None) -> None:
+    def __init__(self, workspace: Path, database: Path | None = None, *, shared: bool = False) -> None:
         self.workspace = workspace
-        self.con = duckdb.connect(str(database) if database else ":memory:")
+        self._name = ""
+        if shared and (entered := _shared.enter(workspace)):
+            self.con, self._name = entered
+        else:
+            self.con = _connect(workspace, str(database) if database else ":memory:")
         self._schemas: set[str] = set()
         self._views: set[str] = set()
-        settings = {
-            "TimeZone": "UTC",
-            "threads": os.cpu_count() or 1,
-            "memory_limit": os.environ.get("KANTA_MEMORY_LIMIT", MEMORY_LIMIT),
-            "temp_directory": str(workspace / "spill"),
-            "preserve_insertion_order": False,
-            "enable_progress_bar": False,
-            "partitioned_write_max_open_files": 4096,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-        for name, value in settings.items():
-            self.con.execute(f"set {name} = {literal(value)}")
-        self.con.create_function("folded", folded, ["VARCHAR"], "VARCHAR")
 
     def __enter__(self) -> Engine:
         return self
@@ -75,6 +134,13 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of memory and of what was spilled."""
+        if self._name:
+            _shared.leave(self.con, self._name)
+            return
         self.con.remove_function("folded")
         self.con.close()
         shutil.rmtree(self.workspace / "spill", ignore_errors=True)
@@ -152,7 +218,10 @@ class Engine:
     def has(self, name: str) -> bool:
         """Whether something was made readable under this name."""
         schema, table = name.split(".")
-        sql = "select count(*) from information_schema.tables where table_schema = ? and table_name = ?"
+        sql = (
+            "select count(*) from information_schema.tables"
+            " where table_catalog = current_database() and table_schema = ? and table_name = ?"
+        )
         return bool(self.con.execute(sql, [schema, table]).fetchall()[0][0])
 
     def view(self, name: str, sql: str, parameters: Parameters) -> None:

@@ -21,7 +21,7 @@ def explain(home: Home, kind: str, identifier: str, *, as_of: date | None = None
     state = lake.published(as_of)
     if not state.business_date:
         raise BadArguments("Nothing is published here yet", where=str(home.root), next_step="kanta run --date D")
-    with Engine(lake.root / "work") as engine:
+    with Engine(lake.root / "work", shared=True) as engine:
         night = Night(home, lake, engine, "explain", state, state.business_date)
         night.attach("loyalty.events", "loyalty.entries", "loyalty.lot_postings", "loyalty.allocations")
         return {"card": _card, "transaction": _transaction, "entry": _entry}[kind](night, identifier)

@@ -1,33 +1,30 @@
-"""The night: its stages, each a short function over the lake's tables, and how they make one publication.
+"""The night: what a stage works with, which stages there are, and running them.
 
 A stage reads what the night has committed so far, else what is published; it writes its tables and then moves
-the lake's head, in one step. The command line and the DAGs call the very same functions.
+the lake's head, in one step. Each is a short function in a module of its name; ``kanta.publishing`` ends the night.
+The command line and the DAGs call the very same functions.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from kanta import contracts, landing, models, programme, quality
+from kanta import landing, models, programme, quality
 from kanta.contracts import contract_of
 from kanta.engine import Engine
-from kanta.errors import CheckFailed
 from kanta.home import Home
 from kanta.lake import Lake, State
 
@@ -254,8 +251,8 @@ def stage(home: Home, name: str, business_date: date, lake: Lake | None = None) 
     lake = lake or Lake(home)
     with lake.writing():
         state = lake.recover()
-        with Engine(lake.root / "work") as engine:
-            night = Night(home, lake, engine, name, state, _through(state, name, business_date))
+        with Engine(lake.root / "work", shared=True) as engine:
+            night = Night(home, lake, engine, name, state, worked_through(state, name, business_date))
             yield night
             after = replace(
                 night.state,
@@ -270,7 +267,7 @@ def stage(home: Home, name: str, business_date: date, lake: Lake | None = None) 
                 lake.move_head(after)
 
 
-def _through(state: State, name: str, business_date: date) -> date:
+def worked_through(state: State, name: str, business_date: date) -> date:
     """The last day a stage works through: its business date, or further if every feed has come in further.
 
     Dates may be run in any order (a backfill does): a later date's drops that are in already are taken along, so that
@@ -283,144 +280,15 @@ def _through(state: State, name: str, business_date: date) -> date:
 
 
 def _ingest(night: Night, feed: str) -> None:
-    night.attach("ops.drops", "ops.quarantine")
-    known = {
-        row[0]: landing.Known(*row)
-        for row in night.engine.rows(
-            "select drop_id, revision, stamp, control_sha256, status, accepted_revision from ops.drops"
-            " where feed = $feed"
-            # A drop whose refusal was released is looked at anew.
-            " and drop_id not in (select drop_id from ops.quarantine where level = 'drop' and status = 'released')",
-            {"feed": feed},
-        )
-    }
-    out = night.lake.root / "work" / f"ingest_{feed}"
-    shutil.rmtree(out, ignore_errors=True)
-    taken = landing.take(night.home, feed, night.business_date, known, seq=night.seq, out=out, progress=night.progress)
-    night.log |= {
-        "rows_in": taken.in_rows,
-        "accepted": taken.accepted_rows,
-        "repeated": taken.repeated_rows,
-        "refused": taken.refused_rows,
-        "drops": taken.drops.num_rows,
-        "warnings": taken.warnings.to_pylist(),
-    }
-    if not taken.drops.num_rows:
-        return
-    night.engine.register("ops._looked_at", taken.drops)
-    night.engine.register("ops._refused", taken.quarantine)
-    accepted = "select drop_id from ops._looked_at where status = 'accepted'"
-    datasets = {name.split(".")[1] for name in contracts.landing() if name.split(".")[0] in (feed, "any")}
-    for dataset in sorted(datasets):
-        _land(night, f"landed.{dataset}", taken.rows.get(dataset, []), accepted)
-    partitions = [day for (day,) in night.engine.rows("select distinct business_date from ops._looked_at order by 1")]
-    night.engine.define(
-        "ops._drops",
-        "select looked_at.*, case when looked_at.status = 'accepted' then looked_at.revision"
-        " else coalesce(known.accepted_revision, 0) end as accepted_revision"
-        " from ops._looked_at as looked_at left join ops.drops as known on looked_at.drop_id = known.drop_id",
-    )
-    days = "select business_date from ops._drops"
-    night.put(
-        "ops.drops",
-        f"select * from ops.drops where business_date in ({days}) and drop_id not in (select drop_id from ops._drops)"
-        " union all by name select * from ops._drops",
-        partitions,
-    )
-    night.put(
-        "ops.quarantine",
-        "select * replace (case when drop_id in (select drop_id from ops._drops) then 'superseded' else status end"
-        " as status)"
-        f" from ops.quarantine where business_date in ({days})"
-        " and quarantine_id not in (select quarantine_id from ops._refused)"
-        " union all by name select * from ops._refused",
-        partitions,
-    )
-    shutil.rmtree(out, ignore_errors=True)
+    from kanta import ingest
 
-
-def _land(night: Night, table: str, files: list[Path], replaced: str) -> None:
-    """Adds a dataset's new rows; of drops that came again the old rows go."""
-    if not files and table not in night.state.tables:
-        return
-    night.attach(table)
-    old = [
-        day
-        for (day,) in night.engine.rows(
-            f"select distinct drop_date from {table} where drop_id in ({replaced}) order by 1"
-        )
-    ]
-    contract = contract_of(table)
-    if not old:
-        night.add_files(table, files)
-        return
-    night.engine.attach(replace(contract, name=f"new.{table.split('.')[1]}"), files)
-    days = ", ".join(f"date '{day}'" for day in old)
-    fresh = [file for file in files if date.fromisoformat(file.parent.name.removeprefix("drop_date=")) not in set(old)]
-    night.put(
-        table,
-        f"select * from {table} where drop_date in ({days}) and drop_id not in ({replaced})"
-        f" union all by name select * from new.{table.split('.')[1]} where drop_date in ({days})",
-        old,
-        also=fresh,
-    )
+    ingest.take_in(night, feed)
 
 
 def _sales(night: Night) -> None:
-    night.attach("ops.drops")
-    night.define("sales._touched_drops")
-    if not night.engine.value("select count(*) from sales._touched_drops"):
-        return
-    night.define(
-        "sales._documents_now", "sales._product_of_day", "sales._redescribed", "sales._touched", "sales._copies",
-        "sales._holding", "sales._affected_days", "sales._differing_copies",
-    )  # fmt: skip
-    days = [day for (day,) in night.engine.rows("select business_date from sales._affected_days order by 1")]
-    for table in ("transactions", "lines", "tenders"):
-        night.attach(f"sales.{table}")
-        night.rebuild(f"sales.{table}", days)
-    night.define("sales._new_documents")
-    night.append("sales.documents", "select * from sales._new_documents")
-    _set_copies_aside(night)
+    from kanta import sales
 
-
-def _set_copies_aside(night: Night) -> None:
-    rows = night.engine.rows("select document_id, drop_id, file, line, counting_drop_id from sales._differing_copies")
-    if not rows:
-        return
-    night.attach("ops.quarantine")
-    refused = []
-    for document, drop, file, line, counting in rows:
-        feed, day, source = drop.split("/", 2)
-        refused.append(
-            {
-                "quarantine_id": hashlib.sha256(f"{drop}|{file}|{line}|copy_differs".encode()).hexdigest()[:16],
-                "feed": feed,
-                "business_date": date.fromisoformat(day),
-                "source": source,
-                "file": file,
-                "line": line,
-                "dataset": "transactions",
-                "record_key": document,
-                "level": "transaction",
-                "rule": "copy_differs",
-                "reason": f"says something else than the copy that came first, in {counting}",
-                "status": "open",
-                "drop_id": drop,
-                "revision": None,
-                "raw": None,
-                "seq": night.seq,
-            }
-        )
-    night.engine.register("ops._copies", pa.Table.from_pylist(refused))
-    days = "select distinct business_date from ops._copies"
-    night.put(
-        "ops.quarantine",
-        f"select * from ops.quarantine where business_date in ({days})"
-        " and quarantine_id not in (select quarantine_id from ops._copies)"
-        " union all by name select * from ops._copies",
-        [day for (day,) in night.engine.rows(days)],
-    )
+    sales.work_out(night)
 
 
 def _customers(night: Night) -> None:
@@ -490,6 +358,8 @@ def run_stage(home: Home, name: str, business_date: date, reporter: Reporter | N
     """Carries out one stage; returns its log. ``publish`` makes the night visible to readers."""
     reporter = reporter or Reporter(quiet=True)
     if name == "publish":
+        from kanta.publishing import publish
+
         return publish(home, business_date)
     if name == "distribution":
         from kanta import distribution
@@ -523,6 +393,8 @@ def run(
 
     ``judge``: a data-quality worker that is running already; else one is started, to get ready while the night works.
     """
+    from kanta.publishing import judge_ahead, publish
+
     programme.load(home.programme)
     if judge is None:
         with quality.Judge() as own:
@@ -535,6 +407,7 @@ def run(
         result = {"business_date": day}
         for name in STAGES:
             result[name] = run_stage(home, name, day, reporter)
+            judge_ahead(home, judge)
         result["publish"] = publish(home, day, judge, reporter)
         result["distribution"] = run_stage(home, "distribution", day, reporter)
     result["open_quarantine"], result["missing"] = _open_matters(home, nights)
@@ -545,7 +418,7 @@ def _open_matters(home: Home, nights: Iterable[date]) -> tuple[int, list[str]]:
     """How much stands open in quarantine, and which store-days that settings.yaml expects are missing."""
     lake = Lake(home)
     state = lake.published()
-    with Engine(lake.root / "work") as engine:
+    with Engine(lake.root / "work", shared=True) as engine:
         Night(home, lake, engine, "reading", state, state.night).attach("ops.quarantine", "ops.drops")
         waiting = int(engine.value("select count(*) from ops.quarantine where status = 'open'"))
         taken = {drop for (drop,) in engine.rows("select drop_id from ops.drops where accepted_revision > 0")}
@@ -556,112 +429,3 @@ def _open_matters(home: Home, nights: Iterable[date]) -> tuple[int, list[str]]:
 def needs_a_look(result: Mapping[str, Any]) -> bool:
     """Finished, but something was set aside or is missing (exit code 3)."""
     return bool(result.get("open_quarantine") or result.get("missing"))
-
-
-def publish(
-    home: Home, business_date: date, judge: quality.Judge | None = None, reporter: Reporter | None = None
-) -> dict[str, Any]:
-    """Judges what the night has written and, if nothing critical is wrong, lets readers see all of it at once."""
-    from kanta.reading import refresh_analysts_file
-
-    reporter = reporter or Reporter(quiet=True)
-    lake = Lake(home)
-    with lake.writing():
-        head, published = lake.recover(), lake.published()
-        through = _through(head, "publish", business_date)
-        whole = head.of_the_night() == published.of_the_night()
-        if whole and published.business_date and published.business_date >= through:
-            refresh_analysts_file(home)  # a run may have died before it came to that
-            reporter.say("publish                        nothing new")
-            return {"number": published.number, "changed": False}
-        begun = time.perf_counter()
-        with ThreadPoolExecutor(1) as aside:
-            # Iceberg's library loads while the judge thinks.
-            judged = aside.submit(_judge, home, lake, head, published, judge)
-            _ = lake.catalog
-            results = judged.result()
-        with Engine(lake.root / "work") as engine:
-            night = Night(home, lake, engine, "publish", head, through)
-            _keep_checks(night, results)
-            _keep_runs(night, head)
-            lake.move_head(replace(night.state, seq=night.seq))
-        failed = [r for r in results if not r.success and r.severity == "critical"]
-        if failed:
-            raise CheckFailed(
-                f"{len(failed)} critical checks failed; readers still see the last night:\n"
-                + "\n".join(f"  {r.table_name}: {r.check_name}: {r.observed}" for r in failed),
-                where=str(lake.root),
-                next_step=f"correct the cause, then: kanta run --date {business_date}",
-            )
-        state = lake.publish(through)
-        refresh_analysts_file(home)
-        warned = sum(not r.success for r in results)
-        seconds = time.perf_counter() - begun
-        reporter.say(
-            f"{'publish':<20} {seconds:7.2f} s  {len(results)} checks, {warned} warnings; publication {state.number}"
-        )
-        return {"number": state.number, "changed": True, "checks": len(results), "warnings": warned}
-
-
-def _judge(home: Home, lake: Lake, head: State, published: State, judge: quality.Judge | None) -> list[quality.Result]:
-    """Judges the files that are new since the last publication, table by table.
-
-    Landed rows are not judged again: the router has held each of them against the very same contract.
-    """
-    tables = {}
-    for table in sorted(head.of_the_night()):
-        if table.startswith("landed.") or head.tables[table] == published.tables.get(table):
-            continue
-        known = set(lake.files(table, published))
-        new = [file for file in lake.files(table, head) if file not in known]
-        if new:
-            tables[table] = new
-    agreed = {table: contract_of(table) for table in tables}
-    if judge is not None:
-        return judge.ask(tables, agreed, home.reports / "data_docs")
-    with quality.Judge() as own:
-        return own.ask(tables, agreed, home.reports / "data_docs")
-
-
-def _keep_checks(night: Night, results: list[quality.Result]) -> None:
-    night.attach("ops.checks")
-    rows = [
-        {
-            "business_date": night.business_date,
-            "table_name": r.table_name,
-            "check_name": r.check_name,
-            "severity": r.severity,
-            "success": r.success,
-            "observed": r.observed,
-            "rows_checked": r.rows_checked,
-        }
-        for r in results
-    ]
-    if rows:
-        night.engine.register("ops._checks", pa.Table.from_pylist(rows))
-        night.put("ops.checks", "select * from ops._checks", [night.business_date])
-
-
-def _keep_runs(night: Night, head: State) -> None:
-    rows = [
-        {
-            "business_date": night.business_date,
-            "stage": name,
-            "seq": night.seq,
-            "rows_in": log.get("rows_in"),
-            "rows_out": sum(log.get("written", {}).values()),
-            "seconds": Decimal(str(log.get("seconds", 0))),
-            "detail": json.dumps(log, default=str),
-        }
-        for name, log in sorted(head.log.items())
-    ]
-    if rows:
-        night.attach("ops.runs")
-        night.engine.register("ops._runs", pa.Table.from_pylist(rows))
-        stages = ", ".join(f"'{row['stage']}'" for row in rows)
-        night.put(
-            "ops.runs",
-            f"select * from ops.runs where business_date = date '{night.business_date}' and stage not in ({stages})"
-            " union all by name select * from ops._runs",
-            [night.business_date],
-        )

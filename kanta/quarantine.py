@@ -114,7 +114,7 @@ def _mark(home: Home, identifiers: list[str]) -> None:
     with lake.writing():
         head = lake.recover()
         whole = head.of_the_night() == lake.published().of_the_night()
-        with Engine(lake.root / "work") as engine:
+        with Engine(lake.root / "work", shared=True) as engine:
             night = Night(home, lake, engine, "quarantine", head, head.night)
             night.attach("ops.quarantine")
             listed_ids = ", ".join(f"'{identifier}'" for identifier in identifiers)

@@ -33,8 +33,8 @@ def names() -> list[str]:
     return sorted({*contracts.lake(), *contracts.landed()})
 
 
-def open_lake(home: Home, tables: list[str], as_of: date | None = None) -> tuple[Engine, State]:
-    """An engine with these tables as readers see them; the caller closes it."""
+def open_lake(home: Home, tables: list[str], as_of: date | None = None, *, shared: bool = True) -> tuple[Engine, State]:
+    """An engine with these tables as readers see them; the caller closes it. ``shared``: see :class:`Engine`."""
     lake = Lake(home)
     state = lake.published(as_of)
     if as_of is None:
@@ -42,7 +42,7 @@ def open_lake(home: Home, tables: list[str], as_of: date | None = None) -> tuple
         sessions = {name: at for name, at in lake.head().tables.items() if name.startswith("distribution.")}
         state = replace(state, tables={**state.tables, **sessions})
     night = state.night
-    engine = Engine(lake.root / "work")
+    engine = Engine(lake.root / "work", shared=shared)
     Night(home, lake, engine, "reading", state, night).attach(*tables)
     return engine, state
 
@@ -76,7 +76,7 @@ def open_published(home: Home, *tables: str) -> Night:
     """The newest publication as a night that only reads, with these tables attached; raises when there is none."""
     lake = Lake(home)
     state = lake.published()
-    night = Night(home, lake, Engine(lake.root / "work"), "reading", state, state.night)
+    night = Night(home, lake, Engine(lake.root / "work", shared=True), "reading", state, state.night)
     night.attach(*tables)
     return night
 
@@ -121,7 +121,7 @@ def _asked_for(sql: str) -> list[str]:
 
 def query(home: Home, sql: str, *, form: str = "table", output: Path | None = None, as_of: date | None = None) -> None:
     """Runs a query over the published lake and prints or writes its result."""
-    engine, _ = open_lake(home, _asked_for(sql), as_of)
+    engine, _ = open_lake(home, _asked_for(sql), as_of, shared=False)
     with engine:
         # What a reader types may read the lake's tables, not the machine's files.
         engine.con.execute(f"set allowed_directories = [{literal(str(Lake(home).root))}]")

@@ -6,7 +6,8 @@ from kanta import loyalty
 from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
-from kanta.night import Night, publish, stage
+from kanta.night import Night, stage
+from kanta.publishing import publish
 from kanta.verify import SHOWN, Checked
 
 #: What a difference would be posted to.
@@ -35,7 +36,7 @@ def replay(home: Home, *, dry_run: bool) -> Checked:
     lake = Lake(home)
     with lake.writing():
         state = lake.recover()
-        with Engine(lake.root / "work") as engine:
+        with Engine(lake.root / "work", shared=True) as engine:
             only_look = Night(home, lake, engine, "loyalty", state, state.night)
             loyalty.derive(only_look, everything=True)
             return _differences(only_look)

@@ -327,7 +327,7 @@ def of_night(home: Home, business_date: date | None = None) -> Report:
     """
     lake = Lake(home)
     state, day, pending = _state(lake, business_date)
-    with Engine(lake.root / "work") as engine:
+    with Engine(lake.root / "work", shared=True) as engine:
         night = Night(home, lake, engine, "report", state, day)
         night.attach(*TABLES)
         return _read(night, pending)

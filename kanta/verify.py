@@ -43,7 +43,7 @@ def verify(home: Home, *, everything: bool = False) -> list[Checked]:
     lake = Lake(home)
     state = lake.published()
     results = [_files(lake, state), _iceberg(lake, state)]
-    with Engine(lake.root / "work") as engine:
+    with Engine(lake.root / "work", shared=True) as engine:
         night = Night(home, lake, engine, "verify", state, state.business_date or BEGINNING)
         night.attach("sales.documents")
         first = engine.value("select min(business_date) from sales.documents")

@@ -21,6 +21,9 @@ class NoJudge(quality.Judge):
     def __exit__(self, *_: object) -> None:
         pass
 
+    def begin(self, *_: object) -> None:
+        pass
+
     def ask(self, *_: object, **__: object) -> list[quality.Result]:
         return []
 

@@ -1,8 +1,8 @@
 """Is what the night made what the contracts promise? Great Expectations judges it before it is published.
 
 ``Judge`` is the night's side: it starts a worker process at the night's beginning, which imports Great Expectations
-(seconds) while the night works, and asks it at the end. ``rules`` derives the rules from a contract, ``judging`` has
-Great Expectations evaluate them, ``pages`` writes its data docs.
+(seconds) while the night works and judges what each stage has written, and asks it for all at the end. ``rules``
+derives the rules from a contract, ``judging`` has Great Expectations evaluate them, ``pages`` writes its data docs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -42,11 +43,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Question:
-    """What the worker is asked: see ``judging.judge``."""
+    """What the worker is asked: see ``judging.Court.judge``. ``answer``: whether somebody waits for the results."""
 
     tables: dict[str, list[Path]]
     contracts: dict[str, Contract]
     docs: Path | None
+    answer: bool
 
 
 @dataclass(frozen=True)
@@ -99,34 +101,50 @@ class Judge:
         self._worker.communicate()
         self._complaints.close()
 
+    def begin(self, tables: Mapping[str, Sequence[Path]], contracts: Mapping[str, Contract]) -> None:
+        """Has the worker judge these tables while the night goes on; what it has judged is there when asked for.
+
+        An unreadable file is told by :meth:`ask`, if the table still has it then; so is a worker that died.
+        """
+        with suppress(BrokenPipeError):
+            self._put(tables, contracts, None, answer=False)
+
     def ask(
         self, tables: Mapping[str, Sequence[Path]], contracts: Mapping[str, Contract], docs: Path | None = None
     ) -> list[Result]:
-        """``judging.judge`` in the worker; waits for its results.
+        """``judging.Court.judge`` in the worker; waits for its results.
 
-        Raises KantaError as ``judging.judge`` does, and with the worker's last words when it died.
+        Raises KantaError as that does, and with the worker's last words when it died.
         """
-        question = Question(
-            tables={table: [file.resolve() for file in files] for table, files in tables.items()},
-            contracts={table: contracts[table] for table in tables},
-            docs=docs.resolve() if docs else None,
-        )
-        answer = ANSWER.validate_json(self._exchange(QUESTION.dump_json(question)))
-        if answer.error:
-            what, where, next_step = answer.error
-            raise KantaError(what, where=where, next_step=next_step)
-        return list(answer.results)
-
-    def _exchange(self, question: bytes) -> bytes:
         try:
-            self._questions.write(question + b"\n")
-            self._questions.flush()
+            self._put(tables, contracts, docs, answer=True)
         except BrokenPipeError:
             raise self._ended() from None
         line = self._answers.readline()
         if not line:
             raise self._ended()
-        return line
+        answer = ANSWER.validate_json(line)
+        if answer.error:
+            what, where, next_step = answer.error
+            raise KantaError(what, where=where, next_step=next_step)
+        return list(answer.results)
+
+    def _put(
+        self,
+        tables: Mapping[str, Sequence[Path]],
+        contracts: Mapping[str, Contract],
+        docs: Path | None,
+        *,
+        answer: bool,
+    ) -> None:
+        question = Question(
+            tables={table: [file.resolve() for file in files] for table, files in tables.items()},
+            contracts={table: contracts[table] for table in tables},
+            docs=docs.resolve() if docs else None,
+            answer=answer,
+        )
+        self._questions.write(QUESTION.dump_json(question) + b"\n")
+        self._questions.flush()
 
     def _ended(self) -> KantaError:
         code = self._worker.wait()

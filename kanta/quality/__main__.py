@@ -41,16 +41,18 @@ def _listen(questions: SimpleQueue[bytes]) -> None:
 
 def _serve(questions: SimpleQueue[bytes], answers: IO[bytes]) -> NoReturn:
     _leave_out()
-    from kanta.quality.judging import judge
+    from kanta.quality.judging import Court
 
-    while True:
-        question = QUESTION.validate_json(questions.get())
-        try:
-            answer = Answer(results=tuple(judge(question.tables, question.contracts, question.docs)))
-        except KantaError as error:
-            answer = Answer(error=(error.what, error.where, error.next_step))
-        answers.write(ANSWER.dump_json(answer) + b"\n")
-        answers.flush()
+    with Court() as court:
+        while True:
+            question = QUESTION.validate_json(questions.get())
+            try:
+                answer = Answer(results=tuple(court.judge(question.tables, question.contracts, question.docs)))
+            except KantaError as error:
+                answer = Answer(error=(error.what, error.where, error.next_step))
+            if question.answer:
+                answers.write(ANSWER.dump_json(answer) + b"\n")
+                answers.flush()
 
 
 def main() -> NoReturn:

@@ -9,6 +9,7 @@ import builtins
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,29 +97,59 @@ def _expectation(rule: Rule) -> Expectation:
     return made
 
 
-def judge(
-    tables: Mapping[str, Sequence[Path]], contracts: Mapping[str, Contract], docs: Path | None = None
-) -> list[Result]:
-    """Judges each table's rows by its contract: results in the order of ``tables`` and of each contract's rules.
+class Court:
+    """Judges tables while a night is still at work, and each only once while its files are the same.
 
-    ``tables``: the data files of each table to be judged (what changed tonight; none: an empty table), ``contracts``:
-    at least those tables' contracts, ``docs``: the directory the data docs are written to. Uniqueness of
-    a key, and checks across tables, are judged among the files given, not against older ones. What cannot be
-    evaluated is a failed result that says so. Raises KantaError when a file cannot be read at all.
+    One engine and one data context of Great Expectations for all; a context manager.
     """
-    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)  # it logs values; results say what failed
-    results: list[Result] = []
-    outcomes: dict[str, ExpectationSuiteValidationResult] = {}
-    with tempfile.TemporaryDirectory(prefix="kanta-quality-") as workspace, Engine(Path(workspace)) as engine:
-        for table, files in tables.items():
-            _attach(engine, contracts[table], files)
-        source = _source(engine)
-        for table in tables:
-            outcomes[table] = _validate(source, contracts[table])
-            results += _results(engine, contracts[table], outcomes[table])
-    if docs:
-        pages.write(docs, results, outcomes)
-    return results
+
+    def __init__(self) -> None:
+        logging.getLogger("great_expectations").setLevel(logging.CRITICAL)  # it logs values; results say what failed
+        self._workspace = tempfile.TemporaryDirectory(prefix="kanta-quality-")
+        self._engine = Engine(Path(self._workspace.name))
+        self._source = _source(self._engine)
+        self._known: dict[str, _Judged] = {}
+
+    def __enter__(self) -> Court:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.close()
+        self._workspace.cleanup()
+
+    def judge(
+        self, tables: Mapping[str, Sequence[Path]], contracts: Mapping[str, Contract], docs: Path | None = None
+    ) -> list[Result]:
+        """Judges each table's rows by its contract: results in the order of ``tables`` and of each contract's rules.
+
+        ``tables``: the data files of each table to be judged (what changed tonight; none: an empty table),
+        ``contracts``: at least those tables' contracts, ``docs``: the directory the data docs are written to.
+        Uniqueness of a key is judged among the files given, not against older ones. What cannot be evaluated is
+        a failed result that says so. Raises KantaError when a file cannot be read at all.
+        """
+        judged = {table: self._judged(contracts[table], tuple(files)) for table, files in tables.items()}
+        results = [result for each in judged.values() for result in each.results]
+        if docs:
+            pages.write(docs, results, {table: each.outcome for table, each in judged.items()})
+        return results
+
+    def _judged(self, contract: Contract, files: tuple[Path, ...]) -> _Judged:
+        known = self._known.get(contract.name)
+        if known and known.files == files and known.contract == contract:
+            return known
+        _attach(self._engine, contract, files)
+        outcome = _validate(self._source, contract)
+        known = _Judged(contract, files, _results(self._engine, contract, outcome), outcome)
+        self._known[contract.name] = known
+        return known
+
+
+@dataclass(frozen=True)
+class _Judged:
+    contract: Contract
+    files: tuple[Path, ...]
+    results: list[Result]
+    outcome: ExpectationSuiteValidationResult
 
 
 def _attach(engine: Engine, contract: Contract, files: Sequence[Path]) -> None:
@@ -158,6 +189,8 @@ def _source(engine: Engine) -> Any:
 
 def _validate(source: Any, contract: Contract) -> ExpectationSuiteValidationResult:
     # The name is not taken apart into schema and table: Great Expectations would look the table up without its schema.
+    if contract.name in source.get_asset_names():
+        source.delete_asset(contract.name)
     asset = source.add_table_asset(name=contract.name, table_name=contract.name)
     batch = asset.add_batch_definition_whole_table("tonight").get_batch()
     expectations = gx.ExpectationSuite(name=contract.name, expectations=suite(contract))

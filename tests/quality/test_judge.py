@@ -146,17 +146,24 @@ def test_no_rows_are_fine_unless_the_contract_demands_some(judged: Judging) -> N
     assert failed(judged(sale(1), checks=(demand,))) == {}
 
 
-def test_a_check_may_read_the_other_tables_that_are_judged(worker: Judge, tmp_path: Path) -> None:
-    other = replace(SALES, name="shop.refunds", checks=())
-    query = "select r.sale, r.line from shop.refunds as r anti join shop.sales as s using (sale, line)"
-    contract = replace(SALES, checks=(Check("refunds_have_a_sale", query, "error"),))
-    files = {
-        "shop.sales": [written(tmp_path / "sales.parquet", [sale(1)])],
-        "shop.refunds": [written(tmp_path / "refunds.parquet", [sale(1), sale(7)])],
-    }
-    results = worker.ask(files, {"shop.sales": contract, "shop.refunds": other})
-    assert failed(results) == {"refunds_have_a_sale": "1 in 1 rows: sale=7, line=1"}
-    assert list(dict.fromkeys(result.table_name for result in results)) == list(files)
+def test_what_was_begun_early_is_judged_anew_if_its_files_changed_and_else_kept(worker: Judge, tmp_path: Path) -> None:
+    names = ["shop.kept", "shop.rewritten"]
+    contracts = {name: replace(SALES, name=name, checks=()) for name in names}
+    good, bad = written(tmp_path / "good.parquet", [sale(1)]), written(tmp_path / "bad.parquet", [sale(1, offer="?")])
+    worker.begin({"shop.kept": [bad], "shop.rewritten": [bad]}, contracts)
+    worker.ask({}, {})  # it has come to the end of what was begun
+    bad.unlink()  # what is judged already needs it no more
+    results = worker.ask({"shop.rewritten": [good], "shop.kept": [bad]}, contracts)
+    assert failed(results) == {"in_set(offer)": "1 in 1 rows: sale=1, line=1, offer=?"}
+    assert list(dict.fromkeys(result.table_name for result in results)) == ["shop.rewritten", "shop.kept"]
+
+
+def test_an_unreadable_file_that_was_begun_early_is_told_when_asked_for(worker: Judge, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 but no more")
+    worker.begin({SALES.name: [broken]}, {SALES.name: SALES})
+    with pytest.raises(KantaError, match=r"files of shop\.sales cannot be read"):
+        worker.ask({SALES.name: [broken]}, {SALES.name: SALES})
 
 
 def test_an_unreadable_file_is_an_error_that_names_it_and_the_worker_goes_on(judged: Judging, tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""The engines of a night share one database process, and see nothing of each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kanta.engine import Engine
+from kanta.errors import KantaError
+
+
+def test_shared_engines_of_one_workspace_see_nothing_of_each_other(tmp_path: Path) -> None:
+    with Engine(tmp_path, shared=True) as one, Engine(tmp_path, shared=True) as other:
+        one.define("shop.sales", "select 1 as sale")
+        assert one.has("shop.sales")
+        assert not other.has("shop.sales")
+        other.define("shop.sales", "select 2 as sale")
+        assert (one.value("select sale from shop.sales"), other.value("select sale from shop.sales")) == (1, 2)
+    with Engine(tmp_path, shared=True) as next_one:
+        assert not next_one.has("shop.sales")
+
+
+def test_an_engine_left_in_the_middle_of_its_work_leaves_nothing_behind(tmp_path: Path) -> None:
+    with Engine(tmp_path, shared=True) as broken:
+        broken.define("shop.many", "select range as sale from range(100000)")
+        with pytest.raises(KantaError, match="missing"):
+            broken.execute("select missing from shop.many")
+        broken.execute("select * from shop.many").fetchone()
+    with Engine(tmp_path, shared=True) as engine:
+        databases = {name for (name,) in engine.rows("select database_name from duckdb_databases() where not internal")}
+        assert len(databases - {"memory"}) == 1, databases
+
+
+def test_what_was_spilled_goes_when_the_last_engine_is_closed_and_the_next_can_spill_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KANTA_MEMORY_LIMIT", "60MB")
+    for _ in range(2):
+        with Engine(tmp_path, shared=True) as engine:
+            engine.define(
+                "shop.sales", "select range as sale, md5(cast(range as varchar)) as receipt from range(1000000)"
+            )
+            assert engine.value("select count(distinct receipt) from shop.sales") == 1_000_000
+            assert (tmp_path / "spill").exists()
+        assert not (tmp_path / "spill").exists()
+
+
+def test_another_workspace_has_a_process_of_its_own_while_engines_are_at_work(tmp_path: Path) -> None:
+    with Engine(tmp_path / "one", shared=True) as one, Engine(tmp_path / "other", shared=True) as other:
+        assert {engine.value("select current_setting('temp_directory')") for engine in (one, other)} == {
+            str(tmp_path / "one" / "spill"),
+            str(tmp_path / "other" / "spill"),
+        }
