@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kanta import customers
 from kanta.engine import Engine
 from tests.customers.conftest import Master, Row
@@ -373,6 +375,7 @@ def test_versions_that_no_longer_count_are_forgotten_once_they_are_the_greater_p
     assert len(master.rows("customers.operation_versions")) == 4
 
 
+@pytest.mark.slow
 def test_five_thousand_addresses_are_all_kept_and_told(master: Master) -> None:
     master.deliver("hq/2026-01-01/hq", **store())
     addresses = [{"operation_id": "a", "address_id": str(n)} for n in range(1001)]

@@ -130,6 +130,7 @@ def test_every_format_lands_the_same_rows_and_refuses_the_same(rows: Rows, colum
     assert sum(found["products.csv"][2][1:]) == len(rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(names=st.lists(TEXT | NASTY, min_size=1, max_size=6), size=st.integers(20, 200))
 def test_a_file_read_in_pieces_lands_what_it_lands_whole(names: list[str], size: int) -> None:

@@ -8,6 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,7 @@ def damage(folder: Path, name: str, edits: list[tuple[float, int, bytes]]) -> No
     (folder / "control.json").write_text(json.dumps(control), encoding="utf-8")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(edits=st.lists(EDITS, min_size=6, max_size=6))
 def test_damage_in_any_place_of_any_file_stops_nothing(edits: list[list[tuple[float, int, bytes]]]) -> None:

@@ -15,6 +15,8 @@ from tests.conftest import NoJudge
 from tests.night import history
 from tests.night.history import DAYS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory: pytest.TempPathFactory) -> Home:
