@@ -80,5 +80,5 @@ def graph() -> dict[str, tuple[str, ...]]:
 def in_order(names: Iterable[str]) -> list[str]:
     """These models, each after those of them it reads; ties by name."""
     wanted = set(names)
-    sorter = TopologicalSorter({name: sorted(wanted.intersection(graph()[name])) for name in sorted(wanted)})
+    sorter = TopologicalSorter({name: sorted(wanted.intersection(models()[name].inputs)) for name in sorted(wanted)})
     return list(sorter.static_order())

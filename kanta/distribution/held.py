@@ -131,18 +131,12 @@ def _compare(
     for dataset in datasets:
         of = contract(dataset)
         file = target / f"{dataset}.parquet"
-        versions = f"read_parquet({literal(str(file))})"
         select = _next(of, group == "shared", folders, mark, purge)
         engine.execute(f"copy ({select}) to {literal(str(file))} (format parquet, compression zstd)")
-        database = literal(SHARED) if group == "shared" else "database"
-        counted = engine.rows(
-            f"select {database}, count(fingerprint), coalesce(sum(cast(fingerprint as hugeint)), 0),"
-            f" count(*) filter (changed_at = {mark}) from {versions} group by all"
-        )
-        changed = changed or any(new for *_, new in counted)
-        rows_of = {name: (count, int(total)) for name, count, total, _ in counted}
-        for name, content in found.items():
-            content.datasets[dataset] = rows_of.get(name, (0, 0))
+    counted = _counted(engine, target, datasets, mark, shared=group == "shared")
+    changed = changed or any(new for *_, new in counted.values())
+    for name, content in found.items():
+        content.datasets |= {dataset: counted.get((dataset, name), (0, 0, 0))[:2] for dataset in datasets}
     lines = [
         {"database": each.database, "since": found[each.database].since, "layout": each.layout, "highest": each.highest}
         for each in told
@@ -165,6 +159,21 @@ def _compare(
         else:
             engine.view(f"sent.{dataset}", select, {})
     return found
+
+
+def _counted(
+    engine: Engine, folder: Path, datasets: Sequence[str], mark: int, *, shared: bool
+) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """By dataset and database: rows, sum of fingerprints, and how many are new or gone."""
+    database = literal(SHARED) if shared else "database"
+    selects = [
+        f"select {literal(dataset)}, {database}, count(fingerprint), coalesce(sum(cast(fingerprint as hugeint)), 0),"
+        f" count(*) filter (changed_at = {mark})"
+        f" from read_parquet({literal(str(folder / f'{dataset}.parquet'))}) group by all"
+        for dataset in datasets
+    ]
+    rows = engine.rows(" union all ".join(selects)) if selects else []
+    return {(dataset, name): (count, int(total), new) for dataset, name, count, total, new in rows}
 
 
 def _lines(root: Path, group: str | None) -> dict[str, _Line]:

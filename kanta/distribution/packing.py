@@ -85,7 +85,7 @@ def _parts(
     """One dataset's rows of each parcel that has any; a text says what went wrong with one."""
     shared = is_shared(dataset)
     wanted = {str(parcel.since) if shared else parcel.database: parcel.since for parcel in parcels}
-    if not wanted or min(wanted.values()) > max(FULL, _newest(engine, dataset)):
+    if not wanted or (FULL not in wanted.values() and min(wanted.values()) > _newest(engine, dataset)):
         return
     table = pa.table({"label": pa.array(wanted, pa.string()), "since": pa.array(wanted.values(), pa.int64())})
     engine.register("distribution._wanted", table)

@@ -124,6 +124,48 @@ class Package:
     business_date: date
 
 
+_STATES = """
+select
+    database, job, sequence, state, coalesce(reason, '') as reason, coalesce(detail, '') as detail, business_date,
+    data_group, steps, failures, was_available
+from distribution.session_states
+"""
+
+_SESSIONS = """
+with
+
+marked as (
+    select
+        database,
+        job,
+        max(sequence) as last,
+        max(sequence) filter (where was_available) as last_available,
+        max(sequence) filter (where reason in ('totals', 'erased', 'gone')) as last_broken
+    from distribution._states
+    semi join distribution._lines using (database, job)
+    group by database, job
+),
+
+wanted as (
+    select states.*
+    from distribution._states as states
+    inner join marked using (database, job)
+    left join distribution._also as also using (database, job, sequence)
+    where
+        states.state not in ('no_data', 'applied', 'canceled')
+        or states.sequence in (marked.last, marked.last_available, marked.last_broken)
+        or also.sequence is not null
+)
+
+select
+    wanted.*, coalesce(packages.mode, ''), coalesce(packages.manifest_sha256, ''), coalesce(packages.view_sha256, ''),
+    coalesce(packages.rows, 0), coalesce(packages.bytes, 0), coalesce(packages.control_totals, '')
+from wanted
+left join distribution.packages as packages using (database, job, sequence)
+order by wanted.database, wanted.job, wanted.sequence
+"""
+
+
 @contextmanager
 def recording(home: Home, business_date: date, rules: Distribution | None = None) -> Iterator[Book]:
     """The sessions' tables, under the lake's lock; what the block adds is kept together when it ends, or not at all.
@@ -148,6 +190,7 @@ class Book:
         self.moved: dict[tuple[str, str, int], Session] = {}
         self._heard: dict[Line, Heard] = {}
         stage.attach("distribution.session_states", "distribution.packages", "distribution.acknowledgements")
+        stage.engine.define("distribution._states", _STATES)  # asked several times; packages only for those it gives
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,25 +202,7 @@ class Book:
         found: dict[Line, list[Session]] = {line: [] for line in lines}
         self._ask(((*line, 0) for line in found), "distribution._lines")
         self._ask(((place.database, place.job, place.sequence) for place in also), "distribution._also")
-        rows = self._engine.rows(
-            """
-            select
-                database, job, sequence, state, coalesce(reason, ''), coalesce(detail, ''), business_date, data_group,
-                steps, failures, was_available, coalesce(mode, ''), coalesce(manifest_sha256, ''),
-                coalesce(view_sha256, ''), coalesce(rows, 0), coalesce(bytes, 0), coalesce(control_totals, '')
-            from distribution.session_states
-            where (database, job) in (select (database, job) from distribution._lines)
-            qualify
-                state not in ('no_data', 'applied', 'canceled')
-                or (database, job, sequence) in (select (database, job, sequence) from distribution._also)
-                or sequence = max(sequence) over (partition by database, job)
-                or sequence = max(case when was_available then sequence end) over (partition by database, job)
-                or sequence = max(case when reason in ('totals', 'erased', 'gone') then sequence end)
-                    over (partition by database, job)
-            order by database, job, sequence
-            """
-        )
-        for session in (Session(*row) for row in rows):
+        for session in (Session(*row) for row in self._engine.rows(_SESSIONS)):
             found[session.line].append(session)
         # What this block has moved is not kept yet, but it counts.
         for line in found.keys() & {(database, job) for database, job, _ in self.moved}:
@@ -240,7 +265,7 @@ class Book:
         return self._engine.rows(
             """
             select database, job
-            from distribution.session_states
+            from distribution._states
             where database not in (select database from distribution._known)
             group by database, job
             having coalesce(max_by(reason, sequence), '') <> 'gone'
@@ -265,7 +290,7 @@ class Book:
 
     def _ask(self, keys: Iterable[tuple[str, str, int]], name: str) -> None:
         schema = pa.schema({"database": pa.string(), "job": pa.string(), "sequence": pa.int64()})
-        rows = [dict(zip(schema.names, key, strict=True)) for key in keys]
+        rows = [dict(zip(schema.names, key, strict=True)) for key in dict.fromkeys(keys)]
         self._engine.register(name, pa.Table.from_pylist(rows, schema))
 
     # ── adding ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -96,8 +96,7 @@ def attach(night: Night) -> list[programme.Version]:
 
     A version no night has seen yet is no store's business.
     """
-    read = {t for name in steps(contracts_of_all()) for t in models.models()[f"distribution.{name}"].inputs}
-    lake = {table for table in read if not table.startswith(("distribution.", "programme."))}
+    lake = {table for table in _read() if not table.startswith(("distribution.", "programme."))}
     night.attach(*sorted(lake))
     return recorded(night)
 
@@ -139,7 +138,8 @@ def request(
     """
     opening_day = business_date + timedelta(days=1)
     for name, table in relations(versions, [opening_day]).items():
-        engine.register(name, table)
+        if name in _read():
+            engine.register(name, table)
     span = programme.in_force(programme.spans(versions), opening_day)
     chosen = span.version.programme.distribution
     row = {
@@ -162,6 +162,7 @@ def request(
 # ── working the rows out ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@cache
 def contracts_of_all() -> tuple[str, ...]:
     """Every dataset that has a contract, by name."""
     return tuple(sorted(path.name.partition(".")[0] for path in (contracts.SCHEMAS / "packages").glob("*/*.odcs.yaml")))
@@ -179,6 +180,14 @@ def steps(datasets: Iterable[str]) -> list[str]:
             found.add(name)
             waiting += [table for table in models.models()[name].inputs if table.startswith("distribution._")]
     return [name.partition(".")[2] for name in models.in_order(found)]
+
+
+@cache
+def _read() -> frozenset[str]:
+    """Everything that the models of all datasets read."""
+    return frozenset(
+        table for step in steps(contracts_of_all()) for table in models.models()[f"distribution.{step}"].inputs
+    )
 
 
 def work_out(engine: Engine, datasets: Iterable[str]) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +31,7 @@ from kanta.home import Home
 from kanta.lake import Lake
 from kanta.night import Night
 from kanta.programme import Programme, Version
+from kanta.programme.model import JOBS
 
 Row = dict[str, Any]
 CUSTOMERS = ("customers", "contacts", "addresses", "attributes", "affiliations")
@@ -68,7 +71,11 @@ PROGRAMME: Row = {
          "redemption": [{"id": "pay", "type": "payment_by_amount", "reward_point": "points", "points": "100",
                          "per": "1.00", "currency": "EUR"}]},
     ],
-    "distribution": {"schedules": [{"id": "nightly", "jobs": ["1050"]}]},
+    # Job 1050 without its rules: what sessions, packages and stores do is the same for fewer datasets.
+    "distribution": {
+        "schedules": [{"id": "nightly", "jobs": ["1050"]}],
+        "jobs": JOBS | {"1050": ("programs", "tiers", "cards", "card_tiers", "card_balances")},
+    },
 }  # fmt: skip
 
 
@@ -131,7 +138,7 @@ class Retailer:
         self.balances.append({**key, "deficit": Decimal(deficit)})
         for remaining, usable_from, expires_on in lots:
             dates = {"usable_from": usable_from, "expires_on": expires_on}
-            self.lots.append({**key, "remaining": Decimal(remaining), **dates})
+            self.lots.append({**key, "points": Decimal(remaining), "taken": Decimal(0), **dates})
 
     def customer(self, account: str, status: str = "synced", **other: Any) -> None:
         known = {"valid_from": BEGINNING, "valid_to": FOREVER, "created_at": datetime(2026, 1, 5, tzinfo=UTC)}
@@ -153,7 +160,7 @@ class Retailer:
             "sales.transactions": self.transactions,
             "loyalty.card_tiers": self.card_tiers,
             "loyalty.balances": self.balances,
-            "loyalty.lots": self.lots,
+            "loyalty.open_lots": self.lots,
             "reference.categories": self.categories,
             "reference.products": self.products,
         }
@@ -217,6 +224,32 @@ class Chain:
     home: Home
     retailer: Retailer
     stores: Path
+    memory: Memory | None = None
+
+    def has_sent(self) -> None:
+        """As after the first :meth:`send`."""
+        self._after("sent", self.send)
+
+    def has_settled(self) -> None:
+        """As after a first package, applied and acknowledged."""
+        self._after("settled", lambda: (self.send(), self.apply(), self.acknowledge()))
+
+    def _after(self, what: str, work: Callable[[], object]) -> None:
+        """Done once for all tests of the same retailer; afterwards the folders and tables it left are copied."""
+        assert self.memory is not None
+        what = f"{what} {self.retailer}"
+        if what not in _LEFT:
+            work()
+            kept = TemporaryDirectory()
+            shutil.copytree(self.home.root, Path(kept.name, "home"))
+            shutil.copytree(self.stores, Path(kept.name, "stores"), ignore=shutil.ignore_patterns("work"))
+            _LEFT[what] = kept, self.memory.tables()
+            return
+        kept, tables = _LEFT[what]
+        shutil.rmtree(self.home.root)
+        shutil.copytree(Path(kept.name, "home"), self.home.root)
+        shutil.copytree(Path(kept.name, "stores"), self.stores, dirs_exist_ok=True)
+        self.memory.put(tables)
 
     def publish(self, business_date: date = NIGHT) -> None:
         lake = Lake(self.home)
@@ -263,6 +296,9 @@ class Chain:
             return stage.engine.rows(f"select {columns} from {table} order by all")
 
 
+_LEFT: dict[str, tuple[TemporaryDirectory[str], tuple[int, dict[str, list[pa.Table]]]]] = {}
+
+
 def told(sessions: list[Session]) -> list[tuple[str, int, str, str]]:
     return [(session.database, session.sequence, session.state, session.reason) for session in sessions]
 
@@ -304,6 +340,12 @@ class Memory:
         for table, made in new:
             self._kept[table].append(made)
 
+    def tables(self) -> tuple[int, dict[str, list[pa.Table]]]:
+        return self.seq, {name: list(kept) for name, kept in self._kept.items()}
+
+    def put(self, tables: tuple[int, dict[str, list[pa.Table]]]) -> None:
+        self.seq, self._kept = tables[0], {name: list(kept) for name, kept in tables[1].items()}
+
 
 @pytest.fixture
 def published(tmp_path: Path, retailer: Retailer, monkeypatch: pytest.MonkeyPatch) -> Chain:
@@ -325,7 +367,7 @@ def published(tmp_path: Path, retailer: Retailer, monkeypatch: pytest.MonkeyPatc
 def chain(published: Chain, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     """The same, with the sessions in memory, which is quicker."""
     with Engine(published.stores / "work") as engine:
-        memory = Memory(engine)
+        memory = published.memory = Memory(engine)
         monkeypatch.setattr(night, "stage", memory.stage)
         monkeypatch.setattr(sending, "next_mark", lambda home: memory.seq + 1)
         yield published

@@ -131,7 +131,7 @@ def test_a_session_follows_what_its_store_says(chain: Chain) -> None:
 
 
 def test_an_acknowledgement_seen_before_is_not_taken_in_again(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     say(chain, 1)
     assert chain.acknowledge() == [("S001", 1, "applied", "")]
     assert chain.acknowledge() == []
@@ -141,7 +141,7 @@ def test_an_acknowledgement_seen_before_is_not_taken_in_again(chain: Chain) -> N
 
 
 def test_a_replayed_attempt_is_reported_and_moves_nothing(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     say(chain, 1, status="requested", attempt=2)
     chain.acknowledge()
     say(chain, 1, status="apply_failed", reason="gap", attempt=1)
@@ -151,7 +151,7 @@ def test_a_replayed_attempt_is_reported_and_moves_nothing(chain: Chain) -> None:
 
 @pytest.mark.parametrize("reason", ["gap", "reused", "totals"])
 def test_what_trying_again_cannot_mend_is_replaced_at_once(chain: Chain, tmp_path: Path, reason: str) -> None:
-    chain.send()
+    chain.has_sent()
     beyond = {"applied_sequence": 57 if reason == "reused" else 0, "applied_manifest_sha256": None}
     say(chain, 1, status="apply_failed", reason=reason, **beyond)
     following = 58 if reason == "reused" else 2
@@ -165,7 +165,7 @@ def test_what_trying_again_cannot_mend_is_replaced_at_once(chain: Chain, tmp_pat
 
 @pytest.mark.parametrize("reason", ["bad_file", "bad_rows", "schema", "fault"])
 def test_what_trying_again_may_mend_stays(chain: Chain, reason: str) -> None:
-    chain.send()
+    chain.has_sent()
     say(chain, 1, status="apply_failed", reason=reason, applied_sequence=0, applied_manifest_sha256=None)
     assert chain.send() == [("S001", 1, "apply_failed", reason)]
     say(chain, 1, attempt=2)
@@ -186,7 +186,7 @@ def test_a_later_package_applied_cancels_those_before_it(chain: Chain) -> None:
 
 
 def test_acknowledgements_that_come_together_count_by_sequence(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     chain.retailer.card("K2", channel_id="S001")
     chain.send()
     chain.apply()
@@ -194,7 +194,7 @@ def test_acknowledgements_that_come_together_count_by_sequence(chain: Chain) -> 
 
 
 def test_a_final_session_is_not_moved(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     say(chain, 1)
     chain.acknowledge()
     say(chain, 1, attempt=2, status="apply_failed", reason="gap")
@@ -203,7 +203,7 @@ def test_a_final_session_is_not_moved(chain: Chain) -> None:
 
 
 def test_a_store_restored_from_a_backup_takes_what_the_outbox_has(chain: Chain, tmp_path: Path) -> None:
-    chain.send()
+    chain.has_sent()
     chain.apply()
     backup = (chain.stores / "S001.duckdb").read_bytes()
     chain.retailer.card("K2", channel_id="S001")
@@ -246,7 +246,7 @@ def test_what_is_no_acknowledgement_is_recorded_once_and_moves_nothing(chain: Ch
 
 
 def test_links_pipes_folders_and_strange_names_in_the_inbox_do_no_harm(chain: Chain, tmp_path: Path) -> None:
-    chain.send()
+    chain.has_sent()
     say(chain, 1)
     chain.ack(1).rename(tmp_path / "said.json")
     chain.ack(1).symlink_to(tmp_path / "said.json")
@@ -274,7 +274,7 @@ def test_an_acknowledgement_for_another_store_moves_neither(chain: Chain) -> Non
 
 
 def test_a_stores_own_words_are_not_kept(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     say(chain, 1, message="Maija Meikäläinen")
     chain.acknowledge()
     rows = chain.rows("distribution.acknowledgements", "*") + chain.rows(

@@ -50,7 +50,7 @@ def settled(chain: Chain) -> None:
 def test_a_delta_holds_what_changed_since_the_last_acknowledgement_and_fits_on_all_since(
     chain: Chain, tmp_path: Path
 ) -> None:
-    settled(chain)
+    chain.has_settled()
     for number, day in enumerate((OPENING, OPENING + DAY), start=2):
         change(chain, number)
         chain.publish(day)
@@ -84,7 +84,7 @@ def test_what_is_no_longer_there_goes_as_a_tombstone_once(chain: Chain, tmp_path
 
 @pytest.mark.parametrize("why", ["format", "state lost", "retention", "totals"])
 def test_what_no_delta_can_be_made_from_is_followed_by_a_full_package(chain: Chain, tmp_path: Path, why: str) -> None:
-    settled(chain)
+    chain.has_settled()
     change(chain)
     day = OPENING
     if why == "format":
@@ -124,7 +124,7 @@ def fail(chain: Chain, sequence: int, attempt: int, reason: str = "bad_rows") ->
 def test_after_try_count_failures_a_session_is_suspended_and_the_databases_others_wait_until_retry(
     chain: Chain, tmp_path: Path
 ) -> None:
-    chain.send()
+    chain.has_sent()
     for attempt in (1, 2, 3):
         fail(chain, 1, attempt)
         moved = chain.acknowledge()
@@ -160,7 +160,7 @@ def test_a_store_that_took_a_suspended_package_after_all_is_believed(chain: Chai
 
 
 def test_a_canceled_session_takes_its_package_back_and_retry_sends_another(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     (session,) = distribution.cancel(chain.home, "S001", "1050", 1)
     assert (session.state, session.reason, chain.package(1).exists()) == ("canceled", "cancel", False)
     with pytest.raises(KantaError, match="is canceled"):
@@ -169,7 +169,7 @@ def test_a_canceled_session_takes_its_package_back_and_retry_sends_another(chain
 
 
 def test_a_full_package_is_sent_on_demand_though_nothing_changed(chain: Chain) -> None:
-    settled(chain)
+    chain.has_settled()
     assert chain.send() == []
     assert [(s.sequence, s.state, s.mode) for s in distribution.full_sync(chain.home, "S001", "1050")] == [
         (2, "available", "full")
@@ -181,7 +181,7 @@ def test_a_full_package_is_sent_on_demand_though_nothing_changed(chain: Chain) -
 
 
 def test_past_retention_files_go_but_never_an_unacknowledged_latest(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     change(chain)
     chain.publish(OPENING)
     chain.send(OPENING)
@@ -193,7 +193,7 @@ def test_past_retention_files_go_but_never_an_unacknowledged_latest(chain: Chain
 
 
 def test_a_database_that_is_gone_is_closed_and_starts_anew_when_it_is_back(chain: Chain) -> None:
-    settled(chain)
+    chain.has_settled()
     change(chain)
     chain.publish(OPENING)
     chain.send(OPENING)
@@ -399,7 +399,7 @@ def test_a_key_that_is_not_there_is_said_without_showing_any(chain: Chain, monke
 def test_prove_finds_nothing_where_all_is_right_and_the_row_where_it_is_not(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settled(chain)
+    chain.has_settled()
     (proved,) = distribution.prove(chain.home)
     assert (proved.differences, proved.base_sequence, proved.note) == (0, 1, "")
     assert "0 differ" in proving.text([proved])

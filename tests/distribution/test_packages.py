@@ -31,6 +31,13 @@ HEADERS = {
 }
 
 
+@pytest.fixture
+def retailer(retailer: Retailer) -> Retailer:
+    """The shared one, with all datasets of its job."""
+    retailer.sends(jobs=JOBS)
+    return retailer
+
+
 def content(chain: Chain, dataset: str, sequence: int = 1) -> bytes:
     return gzip.decompress((chain.package(sequence) / f"{dataset}.csv.gz").read_bytes())
 
@@ -40,7 +47,7 @@ def test_columns_are_op_then_the_key_then_the_rest_as_specified() -> None:
 
 
 def test_files_hold_the_specified_bytes(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     assert content(chain, "cards") == (HEADERS["cards"] + "\nU,K1,club,as_card_tender,C7,2026-01-05,,\n").encode()
     assert content(chain, "card_tiers") == (
         HEADERS["card_tiers"] + "\nU,K1,club,gold,2026-03-01,2,2027-03-01\n"
@@ -55,7 +62,7 @@ def test_files_hold_the_specified_bytes(chain: Chain) -> None:
 
 
 def test_gzip_names_no_file_and_no_time(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     head = (chain.package(1) / "cards.csv.gz").read_bytes()[:10]
     assert head[:3] == b"\x1f\x8b\x08", head
     assert head[3] == 0, "no name, no comment"
@@ -124,7 +131,7 @@ def test_a_dataset_without_rows_is_named_without_a_file(chain: Chain) -> None:
 
 
 def test_a_manifest_is_one_line_of_compact_json_and_reads_back(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     data = (chain.package(1) / "manifest.json").read_bytes()
     assert data.startswith(b'{"schema_version":1,"database":"S001","job":"1050","sequence":1,"mode":"full",')
     assert data.count(b"\n") == 1
@@ -132,7 +139,7 @@ def test_a_manifest_is_one_line_of_compact_json_and_reads_back(chain: Chain) -> 
 
 
 def test_a_manifest_names_the_one_before_it(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     first = hashlib.sha256((chain.package(1) / "manifest.json").read_bytes()).hexdigest()
     chain.retailer.card("K2", channel_id="S001")
     chain.send()
@@ -151,7 +158,7 @@ def test_a_full_package_makes_a_store_hold_exactly_the_view(chain: Chain, tmp_pa
 
 
 def test_a_store_table_has_the_contracts_types(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     chain.apply()
     with duckdb.connect(chain.stores / "S001.duckdb", read_only=True) as con:
         for of in map(contract, JOBS["1050"]):

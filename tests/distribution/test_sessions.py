@@ -46,7 +46,7 @@ def test_a_session_goes_from_started_to_available_and_is_applied_by_its_acknowle
 
 
 def test_the_same_night_again_moves_nothing(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     files = {path: path.stat().st_mtime_ns for path in chain.home.outbox.rglob("*")}
     assert chain.send() == []
     assert {path: path.stat().st_mtime_ns for path in chain.home.outbox.rglob("*")} == files
@@ -58,7 +58,7 @@ def test_the_same_night_again_moves_nothing(chain: Chain) -> None:
 
 
 def test_a_night_without_a_change_is_no_data_once_and_sends_nothing(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     chain.publish(OPENING)
     assert chain.send(OPENING) == [("S001", 2, "no_data", "")]
     assert chain.send(OPENING) == []
@@ -69,7 +69,7 @@ def test_a_night_without_a_change_is_no_data_once_and_sends_nothing(chain: Chain
 
 
 def test_a_night_published_anew_with_other_rows_sends_another_package(chain: Chain, tmp_path: Path) -> None:
-    chain.send()
+    chain.has_sent()
     change(chain)
     chain.publish()
     assert chain.send() == [("S001", 2, "available", "")]
@@ -78,7 +78,7 @@ def test_a_night_published_anew_with_other_rows_sends_another_package(chain: Cha
 
 
 def test_taking_in_acknowledgements_is_part_of_sending(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     chain.apply()
     chain.publish(OPENING)
     assert chain.send(OPENING) == [("S001", 1, "applied", ""), ("S001", 2, "no_data", "")]
@@ -116,7 +116,7 @@ def test_groups_are_served_one_by_one_and_together_they_are_all(chain: Chain) ->
 
 
 def test_a_database_that_moves_to_another_group_goes_on(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     chain.retailer.channels[0]["data_group"] = "south"
     change(chain)
     chain.publish(OPENING)
@@ -129,7 +129,7 @@ def test_a_database_that_moves_to_another_group_goes_on(chain: Chain) -> None:
 
 @pytest.mark.parametrize("where", ["outbox", "inbox"])
 def test_sequences_are_never_reused_also_when_the_lake_was_restored(chain: Chain, where: str) -> None:
-    chain.send()
+    chain.has_sent()
     if where == "outbox":
         chain.package(57).mkdir()
     else:
@@ -342,7 +342,7 @@ def test_killed_before_any_commit_the_next_run_is_right(
 
 
 def everything(chain: Chain) -> None:
-    chain.send()
+    chain.has_sent()
     chain.apply()
     chain.acknowledge()
 

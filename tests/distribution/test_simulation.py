@@ -52,7 +52,7 @@ def made(retailer: Retailer, stores: int, cards: int) -> None:
 def day_of_trade(chance: random.Random, retailer: Retailer, stores: int) -> None:
     """Cards move, points change, customers come, are renamed and erased, products go and come back."""
     for row in chance.sample(retailer.lots, len(retailer.lots) // 10):
-        row["remaining"] = Decimal(chance.randrange(1, 9))
+        row["points"] = Decimal(chance.randrange(1, 9))
     for row in chance.sample(retailer.cards, len(retailer.cards) // 20 + 1):
         row["channel_id"] = f"S{chance.randrange(stores):03d}"
     for row in chance.sample(retailer.customers["customers"], 2):

@@ -20,13 +20,14 @@ import pytest
 from kanta import store
 from kanta.distribution.protocol import Acknowledgement, canonical_json, contract
 from kanta.errors import Busy, KantaError
-from kanta.programme.model import JOBS
 from tests.distribution.conftest import held
 
 Row = dict[str, Any]
 Rows = Mapping[str, Sequence[str]]
 
 K1, K2, K3 = (f"{card},club,as_card_tender,C{card[1]},2026-01-05,," for card in ("K1", "K2", "K3"))
+#: Those of the packages here: a job has what the programme says.
+DATASETS = ("programs", "price_groups", "cards", "card_tiers", "card_balances")
 CARDS = b"op,card_id,program_id,card_type,customer_id,enrolled_from,enrolled_to,replaced_by_card_id\n"
 FIRST: Rows = {
     "programs": ["club,false"],
@@ -47,7 +48,7 @@ def totals(held_rows: Rows) -> Row:
         card, program, tier, *_ = line.split(",")
         tiers.setdefault(f"{program}/{tier}", set()).add(card)
     return {
-        "rows": {name: len(held_rows.get(name, [])) for name in JOBS["1050"]},
+        "rows": {name: len(held_rows.get(name, [])) for name in DATASETS},
         "cards": len({line.split(",")[0] for line in held_rows.get("cards", [])}),
         "available": {point: f"{hundredths / 100:.2f}" for point, hundredths in available.items()},
         "tiers": {tier: len(cards) for tier, cards in tiers.items()},
@@ -76,7 +77,7 @@ class Outbox:
         sequences a delta fits on; ``spoil`` and ``changed`` make it wrong."""
         folder = self.root / database / "1050" / f"{sequence:08d}"
         folder.mkdir(parents=True)
-        files = [self._file(folder, name, rows.get(name, []), bool(on), header) for name in JOBS["1050"]]
+        files = [self._file(folder, name, rows.get(name, []), bool(on), header) for name in DATASETS]
         manifest = {
             "schema_version": 1, "database": database, "job": "1050", "sequence": sequence,
             "mode": "delta" if on else "full", "base_sequence": min(on, default=0),

@@ -25,6 +25,13 @@ def cards(retailer: Retailer, workspace: Path, database: str = "S001") -> list[s
 
 
 @pytest.fixture
+def retailer(retailer: Retailer) -> Retailer:
+    """The shared one, with all datasets of its job."""
+    retailer.sends(jobs=JOBS)
+    return retailer
+
+
+@pytest.fixture
 def empty() -> Retailer:
     """Two stores without any card."""
     made = Retailer()
@@ -115,6 +122,7 @@ def test_cards_all_sends_every_card_to_every_database(empty: Retailer, tmp_path:
 
 def test_channels_count_as_they_hold_on_the_opening_day(tmp_path: Path) -> None:
     retailer = Retailer()
+    retailer.sends(jobs=JOBS)
     retailer.channel("S001", "old", valid_to=NIGHT)
     retailer.channel("S001", "new", valid_from=OPENING)
     retailer.channel("S002", "new", valid_from=OPENING + DAY)
@@ -125,6 +133,7 @@ def test_channels_count_as_they_hold_on_the_opening_day(tmp_path: Path) -> None:
 
 def test_a_database_serves_all_its_channels_and_has_one_group(tmp_path: Path) -> None:
     retailer = Retailer()
+    retailer.sends(jobs=JOBS)
     retailer.channel("S001", "shared", data_group="b")
     retailer.channel("S002", "shared", data_group="a")
     retailer.channel("S003", data_group="b")
@@ -225,6 +234,7 @@ def test_rules_reach_channels_by_id_and_at_or_below_an_org_path(
     tmp_path: Path, channels: list[str], reached: list[str]
 ) -> None:
     retailer = Retailer()
+    retailer.sends(jobs=JOBS)
     for channel, path in (("S1", "/EU/FI"), ("S2", "/EU/FI/Helsinki"), ("S3", "/EU/FINNMARK")):
         retailer.channel(channel, "shared", org_path=path)
     retailer.programme["schemes"][0]["channels"] = channels
@@ -286,7 +296,7 @@ def test_the_same_rows_in_any_order_give_the_same_files(retailer: Retailer, tmp_
     assert len(first["S001"]["cards"]) == 41, first
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     enrolled=st.lists(
         st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 4)), max_size=8, unique_by=lambda t: t[0]

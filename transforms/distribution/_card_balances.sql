@@ -20,6 +20,17 @@ balances as (
     from loyalty.balances
 ),
 
+lots as (
+    select
+        card_id,
+        program_id,
+        reward_point_id,
+        points - taken as remaining,
+        usable_from,
+        expires_on
+    from loyalty.open_lots
+),
+
 held as (
     select
         lots.card_id,
@@ -34,11 +45,10 @@ held as (
             ),
             0
         ) as expiring_30d
-    from loyalty.lots as lots
+    from lots
     inner join request
         on lots.expires_on is null
         or lots.expires_on >= request.opening_day
-    where lots.remaining > 0
     group by
         lots.card_id,
         lots.program_id,
