@@ -20,8 +20,9 @@ class Work:
     """One database and job, and all that decides what comes next.
 
     ``sessions``: those that matter (``Book.sessions``); ``packages``: those kept, in order; ``seen``: the highest
-    sequence that outbox and inbox know; ``asked``: someone wants a package, "full" for a full one; ``excluded``: an
-    offline database that does not get the job; ``waits_for``: the suspended session that holds this database up.
+    sequence that outbox and inbox know; ``there``: those whose packages are in the outbox; ``asked``: someone wants a
+    package, "full" for a full one; ``excluded``: an offline database that does not get the job; ``waits_for``: the
+    suspended session that holds this database up.
     """
 
     database: Database
@@ -32,6 +33,7 @@ class Work:
     packages: list[Package] = field(default_factory=list)
     content: Content = field(default_factory=Content)
     seen: int = 0
+    there: frozenset[int] = frozenset()
     asked: Literal["", "again", "full"] = ""
     excluded: bool = False
     waits_for: str = ""
@@ -55,6 +57,16 @@ class Work:
     def last(self) -> Session | None:
         """The last session whose package was ever up."""
         return next((session for session in reversed(self.sessions) if session.was_available), None)
+
+    @property
+    def lost(self) -> Session | None:
+        """The last session whose package was up, if its store can no longer take it and never said that it had.
+
+        Nothing takes an unacknowledged latest out of the outbox, so something else did (docs/decisions/0035).
+        """
+        last = self.last
+        waits = last is not None and last.state in ("available", "download_failed", "apply_failed")
+        return last if last and waits and not self.problem and last.sequence not in self.there else None
 
     @property
     def broken(self) -> int:

@@ -161,8 +161,9 @@ class _Night:
         for database in databases:
             for job in self._jobs(database, asked):
                 self.works[database.name, job] = self._work(database, job, asked)
-        answers = inbox.read(self.inbox, self.rules, [database.name for database in databases])
+        # The outbox first: a store answers before it takes a package away.
         old: dict[Line, list[int]] = {line: self._look(work) for line, work in self.works.items()}
+        answers = inbox.read(self.inbox, self.rules, [database.name for database in databases])
         with recording(self.home, self.business_date, self.rules) as book:
             inbox.take_in(book, answers)
             gone = self._close(book)
@@ -173,6 +174,9 @@ class _Night:
             for line, work in self.works.items():
                 work.sessions = [self._settle(book, session) for session in sessions[line]]
                 work.heard, work.packages = heard[line], packages[line]
+                if (lost := work.lost) and lost.business_date < self.business_date:
+                    canceled = book.step(lost, "canceled", "lost", "no longer in the outbox, never acknowledged")
+                    work.sessions[work.sessions.index(lost)] = canceled
         for work in self.works.values():
             held_up = [
                 s for job in self.rules.jobs for s in sessions[work.database.name, job] if s.state == "suspended"
@@ -200,7 +204,7 @@ class _Night:
         return work
 
     def _look(self, work: Work) -> list[int]:
-        """Notes the highest sequence that outbox and inbox know; gives those in the outbox.
+        """Notes the highest sequence that outbox and inbox know, and what can be taken; gives all they know.
 
         A place that cannot be listed is the database's problem.
         """
@@ -209,12 +213,15 @@ class _Night:
         path = f"{work.database.name}/{work.job}"
         try:
             sent = [sequence for name in self.outbox.names(path) if (sequence := package_sequence(name))]
+            newest = max(sent, default=0)
+            whole = not sent or MANIFEST in self.outbox.names(f"{path}/{newest:08d}")
             answered = [sequence for name in self.inbox.names(path) if (sequence := acknowledged_sequence(name))]
         except OSError as error:
             work.problem = f"Its outbox or inbox cannot be listed: {error.strerror or error}."
             return []
         work.seen = max((*sent, *answered), default=0)
-        return sent
+        work.there = frozenset(sent) - (frozenset() if whole else {newest})
+        return sorted({*sent, *answered})
 
     def _settle(self, book: Book, session: Session) -> Session:
         """A session after what a run that died has sent but not recorded is recorded."""
@@ -249,8 +256,9 @@ class _Night:
         before = min(kept, default=work.packages[-1].sequence + 1 if work.packages else 0)
         for sequence in sequences:
             if sequence < before:
-                with suppress(OSError):
-                    self.outbox.remove(f"{work.database.name}/{work.job}/{sequence:08d}")
+                if sequence in work.there:
+                    with suppress(OSError):
+                        self.outbox.remove(f"{work.database.name}/{work.job}/{sequence:08d}")
                 for name in ("", SIGNATURE):
                     with suppress(OSError):
                         self.inbox.remove(f"{work.database.name}/{work.job}/{sequence:08d}.ack.json{name}")

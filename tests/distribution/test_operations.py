@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import json
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,61 @@ def test_what_no_delta_can_be_made_from_is_followed_by_a_full_package(chain: Cha
     assert chain.apply()[-1] == (sequence, "applied", None)
 
 
+@pytest.mark.parametrize("taken", [False, True], ids=["lost", "applied but could not say so"])
+def test_a_package_that_vanished_unanswered_is_replaced_the_next_night_by_one_that_fits_either_way(
+    chain: Chain, tmp_path: Path, taken: bool
+) -> None:
+    chain.has_settled()
+    change(chain)
+    chain.publish(OPENING)
+    chain.send(OPENING)
+    if taken:
+        assert chain.apply() == [(2, "applied", None)]
+        chain.ack(2).unlink()
+    else:
+        (chain.package(2) / "manifest.json").unlink()
+    assert chain.send(OPENING) == [], "in the same night its store may still be at it"
+    chain.publish(OPENING + DAY)
+    assert chain.send(OPENING + DAY) == [("S001", 2, "canceled", "lost"), ("S001", 3, "available", "")]
+    assert (chain.manifest(3)["mode"], list(chain.manifest(3)["applies_to"])) == ("delta", ["1", "2"])
+    assert chain.apply() == [(3, "applied", None)]
+    right(chain, tmp_path / "view")
+    chain.publish(OPENING + 2 * DAY)
+    assert chain.send(OPENING + 2 * DAY) == [("S001", 3, "applied", ""), ("S001", 4, "no_data", "")]
+
+
+def test_a_package_its_store_says_it_has_is_not_replaced(chain: Chain) -> None:
+    chain.has_sent()
+    fail(chain, 1, 1, status="downloaded", reason=None)
+    shutil.rmtree(chain.package(1))
+    chain.publish(OPENING)
+    assert chain.send(OPENING) == [("S001", 1, "downloaded", ""), ("S001", 2, "no_data", "")]
+
+
+def test_answers_of_packages_past_retention_go_also_where_the_package_is_gone(chain: Chain) -> None:
+    chain.has_settled()
+    change(chain)
+    chain.publish(OPENING)
+    chain.send(OPENING)
+    chain.apply()
+    assert chain.ack(1).exists()
+    chain.publish(NIGHT + 40 * DAY)
+    chain.send(NIGHT + 40 * DAY)
+    assert (chain.ack(1).exists(), chain.rows("distribution.acknowledgements", "sequence")) == (False, [(1,), (2,)])
+
+
 # ── failures, and what people say ────────────────────────────────────────────────────────────────────────────────
 
 
-def fail(chain: Chain, sequence: int, attempt: int, reason: str = "bad_rows") -> None:
+def fail(
+    chain: Chain, sequence: int, attempt: int, reason: str | None = "bad_rows", status: str = "apply_failed"
+) -> None:
     manifest = (chain.package(sequence) / "manifest.json").read_bytes()
     chain.ack(sequence).parent.mkdir(parents=True, exist_ok=True)
     chain.ack(sequence).write_text(json.dumps({
         "database": "S001", "job": "1050", "sequence": sequence,
         "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
-        "attempt": attempt, "status": "apply_failed", "reason": reason, "applied_sequence": 0,
+        "attempt": attempt, "status": status, "reason": reason, "applied_sequence": 0,
         "applied_manifest_sha256": None, "rows": {}, "control_totals": {}, "message": "",
     }))  # fmt: skip
 
