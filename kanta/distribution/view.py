@@ -96,7 +96,7 @@ def attach(night: Night) -> list[programme.Version]:
 
     A version no night has seen yet is no store's business.
     """
-    lake = {table for table in _read() if not table.startswith(("distribution.", "programme."))}
+    lake = {table for table in read() if not table.startswith(("distribution.", "programme."))}
     night.attach(*sorted(lake))
     return recorded(night)
 
@@ -138,7 +138,7 @@ def request(
     """
     opening_day = business_date + timedelta(days=1)
     for name, table in relations(versions, [opening_day]).items():
-        if name in _read():
+        if name in read():
             engine.register(name, table)
     span = programme.in_force(programme.spans(versions), opening_day)
     chosen = span.version.programme.distribution
@@ -183,7 +183,7 @@ def steps(datasets: Iterable[str]) -> list[str]:
 
 
 @cache
-def _read() -> frozenset[str]:
+def read() -> frozenset[str]:
     """Everything that the models of all datasets read."""
     return frozenset(
         table for step in steps(contracts_of_all()) for table in models.models()[f"distribution.{step}"].inputs
