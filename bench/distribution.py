@@ -144,7 +144,7 @@ def answer(home: Home, folder: Path, databases: int) -> list[float]:
         begun = time.perf_counter()
         results = store.apply([outbox], folder / f"S{number}.duckdb", home.inbox)
         seconds.append(time.perf_counter() - begun)
-        if not results or any(result.failed for result in results):
+        if any(result.failed for result in results):
             raise SystemExit(f"{outbox}: {[result.line() for result in results]}")
     return sorted(seconds)
 

@@ -433,10 +433,10 @@ def _store_apply(options: argparse.Namespace) -> int:
 
 
 def _store_balance(options: argparse.Namespace) -> int:
-    from kanta import store
+    from kanta import store_balance
 
-    rows = store.balance(options.database, options.card)
-    print(json.dumps(rows, default=str) if options.json else store.balance_text(options.card, rows))
+    rows = store_balance.balance(options.database, options.card)
+    print(json.dumps(rows, default=str) if options.json else store_balance.balance_text(options.card, rows))
     return DONE
 
 

@@ -113,13 +113,14 @@ def apply(packages: Sequence[Path], database: Path, inbox: Path, own: Keys | Non
     found.sort(key=lambda item: (item[0].job, item[0].sequence, item[0].database))
     own = own or Keys()
     sign = keys.signer(own.sign)
-    with _opened(database) as con:
+    with opened(database) as con:
         con.execute(_MEMORY)
         return [Result(folder, _receive(con, place, folder, Folders(inbox), own, sign)) for place, folder in found]
 
 
 @contextmanager
-def _opened(database: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(database: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store's database. Raises Busy while a receiver has it, KantaError when it is none."""
     try:
         con = duckdb.connect(database, read_only=read_only)
     except duckdb.IOException as error:
@@ -336,36 +337,13 @@ def _take_in(con: duckdb.DuckDBPyConnection, of: Contract, path: Path | None, fi
         return
     try:
         formats.read(con, of, formats.form_of(path.name) or "", path, file.rows)
+        formats.check(con, of, file.rows, file.deletes)
     except formats.BadRows as error:
         raise RefusedError("bad_rows", str(error)) from error
-    _check_rows(con, of, file)
     same = " and ".join(f"{table}.{name} = cast(incoming.{name} as {of.column(name).type})" for name in of.key)
     con.execute(f"delete from {table} using incoming where {same}")
     values = ", ".join(f"cast({column.name} as {column.type})" for column in columns)
     con.execute(f"insert into {table} select {values} from incoming where op = 'U'")
-
-
-def _check_rows(con: duckdb.DuckDBPyConnection, of: Contract, file: DatasetFile) -> None:
-    """Counts, operations, types and keys of ``incoming``; a value is written one way only, so none is rounded."""
-    keys = ", ".join(of.key)
-    wrong = {
-        "count": f"abs(count(*) - {file.rows}) + abs(count(*) filter (op = 'D') - {file.deletes})",
-        "operation": "count(*) filter (op is null or op not in ('U', 'D'))",
-        "double key": f"count(*) - count(distinct ({keys}))",
-    }
-    for column in of.columns:
-        name = column.name
-        if column.type != "VARCHAR":
-            wrong[f"type of {name}"] = (
-                f"count(*) filter ({name} is not null and cast(try_cast({name} as {column.type}) as varchar)"
-                f" is distinct from {name})"
-            )
-        if column.required:
-            wrong[f"nothing in {name}"] = f"count(*) filter ({name} is null and (op = 'U' or {bool(column.key)}))"
-    row = con.execute(f"select {', '.join(wrong.values())} from incoming").fetchone() or ()
-    found = [f"{what} ({count})" for what, count in zip(wrong, row, strict=True) if count]
-    if found:
-        raise RefusedError("bad_rows", f"{of.dataset}: {', '.join(found)}")
 
 
 #: What a store counts of what it holds, besides the rows: (name, value) or one value.
@@ -396,17 +374,8 @@ def _remember(
 ) -> None:
     """Rule 8: what was applied; the first package says whose database it is."""
     con.execute("insert into receiver.own select ? where not exists (from receiver.own)", [manifest.database])
-    con.execute(
-        "insert into receiver.applied values (?, ?, ?, ?, ?, ?)",
-        [
-            manifest.job,
-            manifest.sequence,
-            manifest_sha256,
-            manifest.business_date,
-            json.dumps(rows),
-            json.dumps(totals),
-        ],
-    )
+    found = [manifest.job, manifest.sequence, manifest_sha256, manifest.business_date]
+    con.execute("insert into receiver.applied values (?, ?, ?, ?, ?, ?)", [*found, json.dumps(rows), json.dumps(totals)])
 
 
 def _delete(folder: Path, manifest: Manifest) -> None:
@@ -415,45 +384,3 @@ def _delete(folder: Path, manifest: Manifest) -> None:
         for name in (MANIFEST, MANIFEST + SIGNATURE, *(file.file for file in manifest.datasets if file.file)):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
-
-
-# ── asking the store ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def balance(database: Path, card: str) -> list[dict[str, Any]]:
-    """What a card holds, by program and reward point, as the store has it; nothing for a card it does not know.
-
-    ``business_date``: the night it was told, so it is what the card holds on the day after.
-    """
-    if not database.is_file():
-        raise KantaError(
-            "There is no such store database",
-            where=str(database),
-            next_step=f"kanta store apply PACKAGE --database {database}",
-        )
-    with _opened(database, read_only=True) as con:
-        names = ("program_id", "reward_point_id", "available", "unvested", "expiring_30d", "business_date")
-        query = f"""
-            select {", ".join(names)}
-            from card_balances
-            cross join (select max(business_date) as business_date from receiver.applied where job = '1050')
-            where card_id = ?
-            order by program_id, reward_point_id
-        """
-        try:
-            rows = con.execute(query, [card]).fetchall()
-        except duckdb.CatalogException:  # no package was applied yet
-            rows = []
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def balance_text(card: str, rows: list[dict[str, Any]]) -> str:
-    """:func:`balance` for people."""
-    if not rows:
-        return f"The store knows no points of card {card}."
-    return "\n".join(
-        f"{card}  {row['program_id']}  {row['reward_point_id']}: {row['available']} available,"
-        f" {row['unvested']} not yet usable, {row['expiring_30d']} expire within 30 days"
-        f" (told on {row['business_date']})"
-        for row in rows
-    )

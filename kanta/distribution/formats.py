@@ -135,6 +135,31 @@ def read(con: duckdb.DuckDBPyConnection, contract: Contract, form: str, path: Pa
         raise BadRows(f"{contract.dataset}: the file is not a gzip file") from error
 
 
+def check(con: duckdb.DuckDBPyConnection, contract: Contract, rows: int, deletes: int) -> None:
+    """Counts, operations, types and keys of ``incoming``; a value is written one way only, so none is rounded.
+
+    Raises BadRows.
+    """
+    wrong = {
+        "count": f"abs(count(*) - {rows}) + abs(count(*) filter (op = 'D') - {deletes})",
+        "operation": "count(*) filter (op is null or op not in ('U', 'D'))",
+        "double key": f"count(*) - count(distinct ({', '.join(contract.key)}))",
+    }
+    for column in contract.columns:
+        name = column.name
+        if column.type != "VARCHAR":
+            wrong[f"type of {name}"] = (
+                f"count(*) filter ({name} is not null and cast(try_cast({name} as {column.type}) as varchar)"
+                f" is distinct from {name})"
+            )
+        if column.required:
+            wrong[f"nothing in {name}"] = f"count(*) filter ({name} is null and (op = 'U' or {bool(column.key)}))"
+    row = con.execute(f"select {', '.join(wrong.values())} from incoming").fetchone() or ()
+    found = [f"{what} ({count})" for what, count in zip(wrong, row, strict=True) if count]
+    if found:
+        raise BadRows(f"{contract.dataset}: {', '.join(found)}")
+
+
 def _csv(contract: Contract, path: Path) -> str:
     try:
         with gzip.open(path) as file:

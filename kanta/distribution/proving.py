@@ -106,13 +106,10 @@ def _full(published: Published, works: Sequence[Work], folder: Path) -> None:
 
 def _update(published: Published, works: Sequence[Work], root: Path, mark: int) -> None:
     sending.leave_out(published.engine, works)
-    told = [held.Told(work.database.name, held.layout_of(work.datasets, _FORM), 0) for work in works]
+    told = [held.Told(work.database.name, "", 0) for work in works]
     contents = held.update(published.engine, root, "all", works[0].datasets, told, lambda: mark, 0)
     for work in works:
         work.content = contents[work.database.name]
-
-
-_FORM = "csv.gz"
 
 
 def _before(
@@ -187,7 +184,7 @@ def _pack(published: Published, works: Sequence[Work], since: Mapping[tuple[str,
             job=work.job,
             sequence=1 if since[work.line] == FULL else 2,
             business_date=published.business_date,
-            form=_FORM,
+            form=sending.form_of(published.rules, work),
             since=since[work.line],
             datasets=work.datasets,
             empty=work.excluded,

@@ -445,10 +445,20 @@ def test_a_key_that_is_not_there_is_said_without_showing_any(chain: Chain, monke
 def test_prove_finds_nothing_where_all_is_right_and_the_row_where_it_is_not(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chain.has_settled()
-    (proved,) = distribution.prove(chain.home)
-    assert (proved.differences, proved.base_sequence, proved.note) == (0, 1, "")
-    assert "0 differ" in proving.text([proved])
+    chain.retailer.channel("S002", "S002")
+    chain.retailer.channel("S003", "S003")
+    chain.retailer.card("K2", channel_id="S002")
+    chain.retailer.card("K3|", channel_id="S003")
+    chain.retailer.sends(formats={"S002": "parquet", "S003": "xstore_mnt"})
+    chain.send()
+    for database in ("S001", "S002", "S003"):
+        chain.apply(database)
+    chain.acknowledge()
+    found = distribution.prove(chain.home)
+    assert [(p.database, p.differences, p.base_sequence, p.note) for p in found] == [
+        ("S001", 0, 1, ""), ("S002", 0, 1, ""), ("S003", 0, 1, ""),
+    ]  # fmt: skip
+    assert "3 databases and jobs, 0 differ" in proving.text(found)
     applied = store.apply
 
     def wrong(packages: list[Path], file: Path, *more: Any) -> Any:
@@ -460,5 +470,5 @@ def test_prove_finds_nothing_where_all_is_right_and_the_row_where_it_is_not(
         return results
 
     monkeypatch.setattr(store, "apply", wrong)
-    (proved,) = distribution.prove(chain.home)
-    assert (proved.full, proved.examples[0]) == (1, "cards K1, club")
+    (proved,) = distribution.prove(chain.home, "S003")
+    assert (proved.full, proved.examples[0]) == (1, "cards K3|, club")

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from kanta import store
+from kanta import store, store_balance
 from kanta.distribution.protocol import Acknowledgement, canonical_json, contract
 from kanta.errors import Busy, KantaError
 from tests.distribution.conftest import held
@@ -582,18 +582,18 @@ def test_9_each_attempt_has_a_new_number_also_after_the_store_was_restored(outbo
 def test_balance_answers_from_the_stores_own_database(outbox: Outbox, shop: Store) -> None:
     rows = {**FIRST, "card_balances": ["K1,club,cash,3.00,0.00,0.00", "K1,club,points,12.50,4.00,1.25"]}
     shop.apply(outbox.put(1, rows, rows))
-    found = store.balance(shop.file, "K1")
+    found = store_balance.balance(shop.file, "K1")
     assert [[str(value) for value in row.values()] for row in found] == [
         ["club", "cash", "3.00", "0.00", "0.00", "2026-11-20"],
         ["club", "points", "12.50", "4.00", "1.25", "2026-11-20"],
     ]
-    assert "12.50 available" in store.balance_text("K1", found)
-    assert store.balance(shop.file, "K9") == []
-    assert "no points" in store.balance_text("K9", [])
+    assert "12.50 available" in store_balance.balance_text("K1", found)
+    assert store_balance.balance(shop.file, "K9") == []
+    assert "no points" in store_balance.balance_text("K9", [])
 
 
 def test_balance_of_a_store_that_is_not_there_says_what_to_do(shop: Store) -> None:
     with pytest.raises(KantaError, match="kanta store apply"):
-        store.balance(shop.file, "K1")
+        store_balance.balance(shop.file, "K1")
     duckdb.connect(shop.file).close()
-    assert store.balance(shop.file, "K1") == []
+    assert store_balance.balance(shop.file, "K1") == []
