@@ -29,6 +29,9 @@ Got = TypeVar("Got")
 #: How often a remote place is tried, and the seconds before the second try at most; then twice as long, and so on.
 TRIES, PAUSE = 4, 1.0
 
+#: A remote place that says nothing for so many seconds has failed; a slow one that goes on has not.
+SILENCE = 60.0
+
 
 class Transport(Protocol):
     """A place. Paths are given below its root, with ``/``."""
@@ -95,10 +98,8 @@ class Folders:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         part.unlink(missing_ok=True)
-        if isinstance(content, Path):
-            shutil.copyfile(content, part)
-        else:
-            part.write_bytes(content)
+        with _opened(content) as source, part.open("wb") as file:
+            shutil.copyfileobj(source, file)
         part.replace(target)
         _check_size(target.name, target.stat().st_size, content)
 
@@ -229,9 +230,13 @@ class Sftp:
             key_filename=key_file or None,
             allow_agent=False,
             look_for_keys=not (text or key_file),
-            timeout=20,
+            timeout=SILENCE,
+            banner_timeout=SILENCE,
+            auth_timeout=SILENCE,
         )
-        return client.open_sftp()
+        opened = client.open_sftp()
+        opened.get_channel().settimeout(SILENCE)
+        return opened
 
     def names(self, path: str = "") -> list[str]:
         try:
@@ -328,6 +333,8 @@ class Bucket:
             endpoint_override=given.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL"),
             region=given.get("region_name") or os.environ.get("AWS_REGION") or "us-east-1",
             allow_delayed_open=True,
+            connect_timeout=SILENCE,
+            request_timeout=SILENCE,
         )
 
     def names(self, path: str = "") -> list[str]:
@@ -345,7 +352,8 @@ class Bucket:
     def upload(self, content: Path | bytes, path: str) -> None:
         if self._size(path) == _size(content):
             return
-        data = content.read_bytes() if isinstance(content, Path) else content
+        with _opened(content) as source:
+            data = source.read()
         # What is packed is packed already, whatever the library reads from the name.
         with self._files.open_output_stream(str(self._root / path), compression=None) as target:
             target.write(data)  # at once, so that a stream that is closed early cannot leave half an object

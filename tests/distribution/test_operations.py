@@ -253,6 +253,32 @@ def test_a_database_that_is_gone_is_closed_and_starts_anew_when_it_is_back(chain
     assert chain.manifest(4)["mode"] == "full"
 
 
+def test_a_database_that_is_renamed_is_closed_under_its_old_name_and_full_under_its_new(chain: Chain) -> None:
+    chain.has_settled()
+    chain.retailer.channels[0]["database"] = "S100"
+    chain.publish(OPENING)
+    assert chain.send(OPENING) == [("S001", 2, "canceled", "gone"), ("S100", 1, "available", "")]
+    assert (chain.manifest(1, "S100")["mode"], chain.apply("S100")) == ("full", [(1, "applied", None)])
+    assert held(chain.stores / "S100.duckdb") == held(chain.stores / "S001.duckdb")
+
+
+def test_a_card_that_moves_between_stores_daily_is_where_it_is_and_nowhere_else(chain: Chain) -> None:
+    chain.retailer.cards[0]["customer_id"] = None
+    chain.retailer.channel("S002")
+    chain.retailer.card("K2", channel_id="S002")
+    for number in range(4):
+        here, there = ("S001", "S002") if number % 2 else ("S002", "S001")
+        chain.retailer.cards[0]["channel_id"] = here
+        chain.publish(NIGHT + number * DAY)
+        chain.send(NIGHT + number * DAY)
+        chain.apply(here)
+        chain.apply(there)
+        stands = {name: "K1" in str(held(chain.stores / f"{name}.duckdb").get("cards")) for name in (here, there)}
+        assert stands == {here: True, there: False}, number
+    modes = chain.rows("distribution.packages", "sequence, mode")
+    assert [mode for sequence, mode in modes if sequence > 1] == ["delta"] * 6, modes
+
+
 def test_an_erased_customers_packages_go_at_once_and_the_next_is_full(chain: Chain) -> None:
     chain.retailer.sends(schedules=[{"id": "customers", "jobs": ["1010"]}])
     chain.retailer.customer("C7", first_name="Maija", created_channel_id="S001")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import getpass
+import io
+import json
+import logging
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import paramiko
 import pytest
 
 from kanta import distribution
 from kanta.distribution import transport
-from kanta.distribution.transport import Bucket, Folders, Patient, Sftp, Transport
+from kanta.distribution.transport import Bucket, Patient, Sftp, Transport
 from kanta.errors import KantaError
 from kanta.home import Home
 from tests.distribution.conftest import Chain
@@ -181,30 +185,116 @@ def test_a_remote_place_is_tried_again_a_few_times_with_growing_pauses(failures:
     assert all(0.5 * 2**n <= pause <= 2**n for n, pause in enumerate(pauses)), pauses
 
 
-def test_a_transport_that_lies_about_a_rename_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "replace", lambda self, target: target)
-    with pytest.raises(OSError, match="manifest"):
-        Folders(tmp_path).upload(b"{}", "S001/manifest.json")
-
-
-def dies_after(most: int) -> Callable[..., None]:
-    def copy(source: Path, target: Path) -> None:
-        target.write_bytes(source.read_bytes()[:most])
-        raise OSError(28, "No space left on device")
-
-    return copy
-
-
-@pytest.mark.parametrize("most", [0, 1, 9, 40])
-def test_a_transport_that_dies_at_any_byte_leaves_no_file_under_its_name(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch, most: int
+def test_a_transport_that_lies_about_a_rename_is_found_out(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if url.startswith("s3:"):
+        pytest.skip("an object is put whole: nothing is renamed")
+    place = _impatient(transport.open_place(Home(tmp_path), url))
+    monkeypatch.setattr(Path, "replace", lambda self, target: target)
+    monkeypatch.setattr(paramiko.SFTPClient, "posix_rename", lambda *_: None)
+    with pytest.raises(OSError, match="manifest"):
+        place.upload(b"{}", "S001/manifest.json")
+
+
+class Dying(io.BytesIO):
+    """A file of which so many bytes can be read; then the wire, or the disk, is gone."""
+
+    def __init__(self, content: bytes, most: int) -> None:
+        super().__init__(content)
+        self.left = most
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.left <= 0 or size is None or size < 0:  # all of it cannot be read
+            raise OSError(28, "No space left on device")
+        found = super().read(min(self.left, size))
+        self.left -= len(found)
+        return found
+
+
+def test_a_transport_that_dies_at_every_byte_leaves_no_file_under_its_name(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, file = _impatient(transport.open_place(Home(tmp_path), url)), tmp_path / "cards"
+    content = b"op,card_id\nU,K1\nU,K2\n"
+    file.write_bytes(content)
+    for most in range(len(content)):
+        with monkeypatch.context() as patch:
+            patch.setattr(transport, "_opened", lambda _, most=most: Dying(content, most))
+            with pytest.raises(OSError, match="No space"):
+                place.upload(file, "S001/cards.csv.gz")
+        assert "cards.csv.gz" not in place.names("S001"), most
+    place.upload(file, "S001/cards.csv.gz")
+    assert place.read("S001/cards.csv.gz", 100) == content
+    assert place.names("S001") == ["cards.csv.gz"]
+
+
+def test_a_package_whose_upload_died_is_sent_by_the_next_try(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfile", dies_after(most))
+        patch.setattr(transport, "_opened", lambda _: Dying(b"half of it", 4))
         assert chain.send() == [("S001", 1, "create_failed", "upload")]
     assert all(path.suffix == ".part" for path in chain.package(1).iterdir())
     assert chain.send() == [("S001", 1, "available", "")]
     assert chain.apply() == [(1, "applied", None)]
+
+
+@pytest.mark.parametrize("scheme", ["sftp", "s3"])
+def test_a_server_that_is_silent_is_given_up_and_concerns_one_store(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SILENCE", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
+        kinds: dict[str, type[Sftp] | type[Bucket]] = {"sftp": Sftp, "s3": Bucket}
+        with pytest.raises(OSError):  # noqa: PT011 - whatever the library says of it
+            kinds[scheme](
+                urlsplit(f"{scheme}://x@127.0.0.1:{port}/stores" if scheme == "sftp" else "s3://stores")
+            ).names()
+
+
+# ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_secrets_come_from_airflow_connections_and_are_in_no_message(
+    ssh_url: str, s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("AIRFLOW_HOME", os.environ.get("AIRFLOW_HOME", str(tmp_path)))
+    ssh, key, known = urlsplit(ssh_url), os.environ["KANTA_SFTP_KEY"], os.environ["KANTA_SFTP_KNOWN_HOSTS"]
+    sftp = {"conn_type": "sftp", "host": ssh.hostname, "port": ssh.port, "login": ssh.username,
+            "extra": {"private_key": key, "known_hosts": known}}  # fmt: skip
+    password = "the-password-of-the-bucket"  # noqa: S105 - moto takes any
+    bucket = {"conn_type": "aws", "login": "the-login", "password": password,
+              "extra": {"endpoint_url": os.environ["AWS_ENDPOINT_URL"]}}  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_STORES_SFTP", json.dumps(sftp))
+    monkeypatch.setenv("AIRFLOW_CONN_STORES_S3", json.dumps(bucket))
+    for name in ("KANTA_SFTP_KEY", "KANTA_SFTP_KNOWN_HOSTS", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name)
+    urls = (
+        f"sftp://{ssh.path}/{tmp_path.name}?connection=stores_sftp",
+        f"{s3_url}/{tmp_path.name}?connection=stores_s3",
+    )
+    for url in urls:
+        place = transport.open_place(Home(tmp_path), url)
+        place.upload(b"{}", "S001/manifest.json")
+        assert place.read("S001/manifest.json", 10) == b"{}"
+    (tmp_path / "known").write_text("")
+    monkeypatch.setenv("AIRFLOW_CONN_BROKEN", json.dumps(sftp | {"extra": {"private_key": "not a key 1234"}}))
+    messages = []
+    for url in ("sftp://x?connection=broken", "sftp://x?connection=nobody"):
+        with pytest.raises((OSError, KantaError)) as error:
+            transport.open_place(Home(tmp_path), url).names()
+        messages.append(str(error.value))
+    assert "airflow connections add nobody" in messages[1]
+    written = "\n".join((*messages, caplog.text, *capfd.readouterr()))
+    for secret in (key, key.splitlines()[1], password, "not a key 1234"):
+        assert secret not in written
 
 
 def test_a_transport_nobody_knows_is_an_error_that_says_what_there_is(tmp_path: Path) -> None:
