@@ -272,11 +272,23 @@ def opening(day: date, made: datetime, zone: str) -> datetime | None:
 
 
 def alert_cut_off(context: Mapping[str, Any]) -> None:
-    """Prints that stores may open without tonight's packages, and what to do."""
+    """Prints which stores may open without tonight's packages, and what to do."""
     run, due = context["dag_run"], context["deadline"]["deadline_time"]
     print(
         f"Packages of business date {run['partition_key']} are not all available at the stores' cut-off.\n"
-        f"  where: DAG {run['dag_id']}, run {run['dag_run_id']}, due {due}\n"
-        "  next:  kanta distribution status",
+        f"  stores: {_late(run['partition_key'])}\n"
+        f"  where:  DAG {run['dag_id']}, run {run['dag_run_id']}, due {due}\n"
+        "  next:   kanta distribution status",
         flush=True,
     )
+
+
+def _late(key: str) -> str:
+    """The stores without packages; an alert is given whatever is wrong with finding them."""
+    from kanta.distribution import figures
+
+    try:
+        late = figures.late(Home.default(), date.fromisoformat(key))
+    except Exception as error:
+        return f"all ({str(error).splitlines()[0]})"
+    return f"{len(late)}: {', '.join(late[:20])}{' …' if len(late) > 20 else ''}" if late else "none any more"

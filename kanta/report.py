@@ -19,6 +19,7 @@ import jinja2
 
 from kanta import landing, order_report
 from kanta.customers import figures
+from kanta.distribution.figures import SILENT, Silent
 from kanta.engine import Engine
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
@@ -284,6 +285,7 @@ class Report:
     analyses: list[Analysis]
     orders: order_report.Orders
     sessions: list[Session]
+    silent: list[Silent]
     stages: list[Stage]
     pending: list[Finding] = field(default_factory=list)
 
@@ -419,6 +421,7 @@ def _read(night: Night, pending: list[Finding]) -> Report:
         analyses=_analyses(window),
         orders=order_report.read(night, window.previous),
         sessions=window.each(Session, _SESSIONS),
+        silent=window.each(Silent, SILENT),
         stages=sorted(window.each(Stage, _STAGES), key=lambda stage: _rank(stage.name)),
         pending=pending,
     )
@@ -738,6 +741,10 @@ def _findings(report: Report) -> list[Finding]:
     if stores := [session for session in report.sessions if session.failed]:
         text = f"{_count(len(stores), 'store package')} failed: {_few(session.database for session in stores)}."
         found.append(Finding("critical", text, "packages", "kanta distribution status"))
+    if report.silent:
+        longest, stores = report.silent[0], {each.database for each in report.silent}
+        text = f"{_count(len(stores), 'store')} silent, {longest.database} for {_count(longest.nights, 'night')}."
+        found.append(Finding("warning", text, "packages", "kanta distribution status"))
     if report.missing:
         days = _few(f"{source} on {day_}" for source, day_ in report.missing)
         found.append(Finding("warning", f"{_count(len(report.missing), 'store-day')} missing: {days}.", "drops"))

@@ -374,8 +374,9 @@ def _remember(
 ) -> None:
     """Rule 8: what was applied; the first package says whose database it is."""
     con.execute("insert into receiver.own select ? where not exists (from receiver.own)", [manifest.database])
-    found = [manifest.job, manifest.sequence, manifest_sha256, manifest.business_date]
-    con.execute("insert into receiver.applied values (?, ?, ?, ?, ?, ?)", [*found, json.dumps(rows), json.dumps(totals)])
+    said = [manifest.job, manifest.sequence, manifest_sha256, manifest.business_date]
+    found = [json.dumps(rows), json.dumps(totals)]
+    con.execute("insert into receiver.applied values (?, ?, ?, ?, ?, ?)", [*said, *found])
 
 
 def _delete(folder: Path, manifest: Manifest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from kanta import contracts, distribution, night
+from kanta.distribution import figures
 from kanta.distribution.protocol import LAST_SEQUENCE
 from kanta.distribution.sessions import FINAL, NEXT, Session, recording
 from kanta.distribution.transport import Folders
@@ -430,6 +432,28 @@ def test_status_shows_where_each_store_stands(published: Chain) -> None:
     assert [row["detail"] for row in rows] == ["attempt 1", ""]
     assert distribution.status(published.home, "S002") == rows[1:]
     assert distribution.table(rows).count("\n") >= 3
+
+
+def test_stores_that_are_silent_and_stores_without_tonights_packages_are_named(published: Chain) -> None:
+    published.retailer.channel("S002")
+    assert figures.late(published.home, NIGHT) == ["S001", "S002"]
+    published.send()
+    assert figures.late(published.home, NIGHT) == []
+    published.apply("S002")
+    for number in (1, 2):
+        change(published, number + 1)
+        published.publish(NIGHT + number * DAY)
+        broken = published.home.outbox / "S002" / "1050"
+        shutil.rmtree(broken, ignore_errors=True)
+        broken.write_text("in the way")
+        published.send(NIGHT + number * DAY)
+    assert figures.late(published.home, NIGHT + 2 * DAY) == ["S002"]
+    with night.stage(published.home, "reading", NIGHT) as stage:
+        stage.attach("distribution.session_states")
+        found = stage.engine.rows(figures.SILENT, {"night": NIGHT + 2 * DAY})
+    assert found == [("S001", "1050", NIGHT, 3, "available", 2)]
+    with pytest.raises(KantaError, match="not published"):
+        figures.late(published.home, NIGHT + 3 * DAY)
 
 
 def test_nothing_is_left_behind_in_the_lake(published: Chain) -> None:
