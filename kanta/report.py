@@ -742,8 +742,8 @@ def _findings(report: Report) -> list[Finding]:
         text = f"{_count(len(stores), 'store package')} failed: {_few(session.database for session in stores)}."
         found.append(Finding("critical", text, "packages", "kanta distribution status"))
     if report.silent:
-        longest, stores = report.silent[0], {each.database for each in report.silent}
-        text = f"{_count(len(stores), 'store')} silent, {longest.database} for {_count(longest.nights, 'night')}."
+        longest, silent = report.silent[0], {each.database for each in report.silent}
+        text = f"{_count(len(silent), 'store')} silent, {longest.database} for {_count(longest.nights, 'night')}."
         found.append(Finding("warning", text, "packages", "kanta distribution status"))
     if report.missing:
         days = _few(f"{source} on {day_}" for source, day_ in report.missing)
