@@ -225,9 +225,7 @@ def _rules(night: Night, document: str) -> list[Row]:
     )
     without = ("loyalty._documents", "loyalty._judged_transfers", "loyalty._memberships")
     night.define(*(name for name in loyalty.FACTS if name not in without))
-    steps = loyalty.POINTS[: loyalty.POINTS.index("loyalty._earned_lines") + 1]
-    night.define(*steps)
-    night.define("loyalty._explained_rules")
+    night.define("loyalty._tier_of_day", *loyalty.EARNED, "loyalty._explained_rules")
     return _rows(night, "select * from loyalty._explained_rules order by rule_id")
 
 

@@ -90,7 +90,7 @@ def _dates(days: ledger.Ints) -> pa.Array:
 
 def _from_zero(numbers: ledger.Ints, chosen: npt.NDArray[np.bool_]) -> ledger.Ints:
     """Numbers of a batch counted from its own first; those not chosen are none (-1)."""
-    first = int(numbers[chosen].min(initial=ledger.NEVER))
+    first = int(numbers[chosen].min(initial=ledger.ALL))
     return np.where(chosen, numbers - first, -1)
 
 
@@ -133,18 +133,18 @@ def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, through:
     names = steps.select(_NAMES).combine_chunks()
     lots = _lots(folded, events, names, offset)
     entries = _entries(folded, events, names, lots["lot_id"], pools["card_id"], offset)
-    made = folded.lots[:, ledger.L_ENTRY]
+    made = folded.lots["entry"]
     lots = lots.append_column(
         "entry_id", pc.take(entries["entry_id"], pa.array(np.where(made < 0, 0, made), mask=made < 0))
     )
-    of_entry, of_lot = folded.pieces[:, ledger.P_ENTRY], folded.pieces[:, ledger.P_LOT]
+    of_entry, of_lot = folded.pieces["entry"], folded.pieces["lot"]
     pieces = pa.table(
         {
             "debit_entry_id": pc.take(entries["entry_id"], pa.array(of_entry)),
             "lot_id": pc.take(lots["lot_id"], pa.array(of_lot)),
-            "pool": pa.array(folded.lots[of_lot, ledger.L_POOL] + offset),
-            "points_h": pa.array(folded.pieces[:, ledger.P_POINTS]),
-            "allocated_on": _dates(folded.pieces[:, ledger.P_DAY]),
+            "pool": pa.array(folded.lots["pool"][of_lot] + offset),
+            "points_h": pa.array(folded.pieces["points"]),
+            "allocated_on": _dates(folded.pieces["day"]),
             "posted_date": pc.take(entries["posted_date"], pa.array(of_entry)),
         }
     )
@@ -154,9 +154,9 @@ def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, through:
 def _lots(folded: ledger.Folded, events: ledger.Events, names: pa.Table, offset: int) -> pa.Table:
     """Every lot with its name: the carried one's, its event's, or of an event that opens several with its number."""
     lots = folded.lots
-    origin, maker = names.take(pa.array(lots[:, ledger.L_ORIGIN])), names.take(pa.array(lots[:, ledger.L_MAKER]))
-    carried = lots[:, ledger.L_ENTRY] < 0
-    part = lots[:, ledger.L_PART]
+    origin, maker = names.take(pa.array(lots["origin"])), names.take(pa.array(lots["maker"]))
+    carried = lots["entry"] < 0
+    part = lots["part"]
     numbered = pc.binary_join_element_wise(maker["event_id"], pa.array(part).cast(pa.string()), ":")
     lot_ids = pc.if_else(
         pa.array(carried), origin["lot_id"], pc.if_else(pa.array(part > 0), numbered, maker["event_id"])
@@ -164,16 +164,16 @@ def _lots(folded: ledger.Folded, events: ledger.Events, names: pa.Table, offset:
     return pa.table(
         {
             "lot_id": lot_ids,
-            "pool": pa.array(lots[:, ledger.L_POOL] + offset),
+            "pool": pa.array(lots["pool"] + offset),
             "carried": pa.array(carried),
             "event_id": origin["event_id"],
-            "points_h": pa.array(lots[:, ledger.L_POINTS]),
-            "remaining_h": pa.array(lots[:, ledger.L_REMAINING]),
-            "earned_on": _dates(lots[:, ledger.L_EARNED]),
-            "usable_from": _dates(lots[:, ledger.L_USABLE]),
-            "expires_on": _dates(lots[:, ledger.L_EXPIRES]),
+            "points_h": pa.array(lots["points"]),
+            "remaining_h": pa.array(lots["remaining"]),
+            "earned_on": _dates(lots["earned"]),
+            "usable_from": _dates(lots["usable"]),
+            "expires_on": _dates(lots["expires"]),
             "posted_date": maker["posted_date"],
-            "opened_on": _dates(events.day[lots[:, ledger.L_MAKER]]),
+            "opened_on": _dates(events.day[lots["maker"]]),
             **{name: origin[name] for name in _PLACE},
         }
     )
@@ -188,8 +188,8 @@ def _entries(
     offset: int,
 ) -> pa.Table:
     """Every entry with its name: its event's, with the card where that is another; ``expire:`` and ``write_off:``."""
-    event, pool, kind = (folded.entries[:, column] for column in (ledger.E_EVENT, ledger.E_POOL, ledger.E_KIND))
-    day, lot = folded.entries[:, ledger.E_DAY], folded.entries[:, ledger.E_LOT]
+    event, pool, kind = (folded.entries[name] for name in ("event", "pool", "kind"))
+    day, lot = folded.entries["day"], folded.entries["lot"]
     of_entry = names.take(pa.array(event))
     expired = kind == ledger.EXPIRED
     lot_of_entry = pc.take(lot_ids, pa.array(np.where(expired, lot, 0), mask=~expired))
@@ -220,7 +220,7 @@ def _entries(
             "pool": pa.array(pool + offset),
             "kind": pa.array(kind),
             "event_type": event_type,
-            "points_h": pa.array(folded.entries[:, ledger.E_POINTS]),
+            "points_h": pa.array(folded.entries["points"]),
             "entry_date": dates,
             "posted_date": pc.if_else(pa.array(expired), dates, of_entry["posted_date"]),
             "usable_from": _dates(np.where(credit, events.usable_from[event], ledger.NEVER)),

@@ -22,11 +22,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numpy import int64
 
 Ints = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.void]
 
 #: Days are counted from 1970-01-01; a lot that never expires has this last day.
-NEVER = np.iinfo(np.int64).max
+NEVER = np.iinfo(np.int32).max
+#: More than anyone holds.
+ALL = np.iinfo(int64).max
 
 # What an event is.
 CARRIED_LOT, CARRIED_DEFICIT, CREDIT, REDEEM, TAKE_BACK, TAKE_USABLE, REFUND, TRANSFER, REPLACE, JOIN = range(10)
@@ -35,14 +39,18 @@ WRITE_OFF, WIDE, AVAILABLE_ONLY, RESTART = 1, 2, 4, 8
 # What an entry is.
 POSTED, EXPIRED, WRITTEN_OFF = range(3)
 
-# Columns of the tables the fold fills.
-E_EVENT, E_POOL, E_KIND, E_POINTS, E_DAY, E_LOT, ENTRY_COLUMNS = range(7)
-P_ENTRY, P_LOT, P_POINTS, P_DAY, P_BACK, PIECE_COLUMNS = range(6)
-(
-    L_ORIGIN, L_MAKER, L_PART, L_ENTRY, L_POOL, L_POINTS, L_REMAINING, L_EARNED, L_USABLE, L_EXPIRES, L_AGE,
-    L_BEFORE, L_AFTER, L_OPEN, LOT_COLUMNS,
-) = range(15)  # fmt: skip
-ENTRIES, PIECES, LOTS, OVERFLOW = range(4)
+
+def _row(numbers: str, points: str) -> np.dtype[np.void]:
+    """Columns of points, then of numbers and days; narrow, for what memory is written to is most of a fold's time."""
+    return np.dtype([(name, int64) for name in points.split()] + [(name, np.int32) for name in numbers.split()])
+
+
+ENTRY = _row("event pool kind day lot", points="points")
+PIECE = _row("entry lot day", points="points given_back")
+LOT = _row("origin maker part entry pool earned usable expires age before after open", points="points remaining")
+_POOL = _row("head tail owner party last_entry at group_first group_last", points="deficit held")
+_SOURCE = _row("first_piece end_piece pool", points="credited owed")
+_COUNT = _row("", points="entries pieces lots overflow")
 
 
 @dataclass(frozen=True)
@@ -97,151 +105,80 @@ class Portions:
 class Folded:
     """What the events came to. ``event`` and ``lot`` are positions in Events and in the lots.
 
-    * ``entries``, columns ``E_``: event (of an expiry: its lot's origin), pool, kind, points (signed), day, and
+    * ``entries``, rows of ``ENTRY``: event (of an expiry: its lot's origin), pool, kind, points (signed), day, and
       of an expiry its lot, else -1
-    * ``pieces``, columns ``P_``: entry, lot, points (negative: given back), day
-    * ``lots``, columns ``L_``: origin (the event whose order it keeps), maker (the event that opened it here), part
+    * ``pieces``, rows of ``PIECE``: entry, lot, points (negative: put back), day
+    * ``lots``, rows of ``LOT``: origin (the event whose order it keeps), maker (the event that opened it here), part
       (from 1, where one event may open several; else 0), entry (-1 of a carried lot), pool, points, remaining, dates
     * ``uncovered``: for each event what a debit could not take, a transfer not move, a refund tender not give back (at
       the last of its events)
     * ``deficit``: for each pool what it owes at the end
     """
 
-    entries: Ints
-    pieces: Ints
-    lots: Ints
+    entries: Rows
+    pieces: Rows
+    lots: Rows
     uncovered: Ints
     deficit: Ints
 
 
-class _State(NamedTuple):
-    """All that the fold carries from event to event."""
+class _Books(NamedTuple):
+    """All that the fold writes on its way; few arrays, because each call hands on every one of them."""
 
     entries: Any
     pieces: Any
     lots: Any
-    count: Any
-    head: Any  # open lots of each pool, a list in the order debits take them
-    tail: Any
-    deficit: Any
-    held: Any
-    owner: Any  # the pool that a replaced card's pool went over to, else itself
-    party: Any
-    entry_of: Any  # the entry of a pool that was begun last
-    at: Any
-    credited: Any  # by source: what a line was credited with
-    taken_from: Any  # by source: first piece, one past the last, what was left owing, the paying pool
-    budget: Any  # by refund tender: what is still to be given back; -1: not begun
-    uncovered: Any
+    pools: Any  # head, tail: open lots in the order debits take them; owner: the pool a replaced card went over to
+    sources: Any  # what a line was credited with; of a redeem its pieces, what was left owing, the paying pool
+    count: Any  # one row: how many entries, pieces, lots there are
 
 
 def fold(events: Events, pools: Pools, portions: Portions, through: int) -> Folded:
     """Folds the events of whole accounts and closes what has expired by the end of day ``through``."""
+    columns = [np.ascontiguousarray(column, int64) for column in (*vars(events).values(), *vars(portions).values())]
+    tenders = int(events.partner[events.kind == REFUND].max(initial=-1)) + 1
     lots = int(np.count_nonzero((events.kind == CREDIT) | (events.kind == CARRIED_LOT))) + 64
     while True:
-        state = _new_state(events, pools, lots)
-        columns = [*vars(events).values(), *vars(pools).values(), *vars(portions).values()]
-        _fold(*[state, *columns, through])
-        if not state.count[OVERFLOW]:
+        books = _new_books(events, pools, lots)
+        budget, uncovered = np.full(tenders, -1, int64), np.zeros(len(events.kind), int64)
+        _fold(books, budget, uncovered, *columns, through)
+        count = books.count[0]
+        if not count["overflow"]:
             break
         lots *= 2  # transfers, refunds and replacements open more lots than there are credits
     return Folded(
-        state.entries[: state.count[ENTRIES]],
-        state.pieces[: state.count[PIECES]],
-        state.lots[: state.count[LOTS]],
-        state.uncovered,
-        state.deficit,
+        books.entries[: count["entries"]],
+        books.pieces[: count["pieces"]],
+        books.lots[: count["lots"]],
+        uncovered,
+        books.pools["deficit"],
     )
 
 
-def _new_state(events: Events, pools: Pools, lots: int) -> _State:
-    size, number = len(events.kind), len(pools.party)
-    sources = int(events.source.max(initial=-1)) + 1
-    tenders = int(events.partner[events.kind == REFUND].max(initial=-1)) + 1
+def _new_books(events: Events, pools: Pools, lots: int) -> _Books:
+    size = len(events.kind)
     pieces = 2 * lots + size + 64
-
-    def empty(rows: int, columns: int) -> Ints:
-        return np.empty((rows, columns), np.int64)
-
-    return _State(
-        entries=empty(2 * size + lots + pieces, ENTRY_COLUMNS),
-        pieces=empty(pieces, PIECE_COLUMNS),
-        lots=empty(lots, LOT_COLUMNS),
-        count=np.zeros(4, np.int64),
-        head=np.full(number, -1, np.int64),
-        tail=np.full(number, -1, np.int64),
-        deficit=np.zeros(number, np.int64),
-        held=np.zeros(number, np.int64),
-        owner=np.arange(number, dtype=np.int64),
-        party=pools.party.copy(),
-        entry_of=np.full(number, -1, np.int64),
-        at=np.full(number, -1, np.int64),
-        credited=np.zeros(sources, np.int64),
-        taken_from=np.zeros((sources, 4), np.int64),
-        budget=np.full(tenders, -1, np.int64),
-        uncovered=np.zeros(size, np.int64),
+    of_pools = np.zeros(len(pools.party), _POOL)
+    for name in ("head", "tail", "last_entry", "at"):
+        of_pools[name] = -1
+    of_pools["owner"] = np.arange(len(of_pools))
+    for name, column in vars(pools).items():
+        of_pools[name] = column
+    return _Books(
+        entries=np.empty(2 * size + lots + pieces, ENTRY),
+        pieces=np.empty(pieces, PIECE),
+        lots=np.empty(lots, LOT),
+        pools=of_pools,
+        sources=np.zeros(int(events.source.max(initial=-1)) + 1, _SOURCE),
+        count=np.zeros(1, _COUNT),
     )
 
 
 #: Nothing is allocated inside: without counting references to arrays the fold is twice as fast, and sooner compiled.
-_compiled = njit(cache=True, _nrt=False)  # type: ignore[call-overload]
-
-
-@_compiled
-def _fold(  # type: ignore[no-untyped-def]
-    s, kind, flags, pool, day, points, usable_from, expires_on, ceiling, source, partner,
-    group_first, group_last, party, before, after, whole, unit, through,
-):  # fmt: skip
-    i, size = 0, len(kind)
-    while i < size and not s.count[OVERFLOW]:
-        p, today, what = pool[i], day[i], kind[i]
-        if what == CARRIED_LOT:
-            s.held[p] += points[i]
-            _open(s, i, i, 0, -1, p, points[i], today, usable_from[i], expires_on[i], s.count[LOTS])
-        elif what == CARRIED_DEFICIT:
-            s.deficit[p] += points[i]
-            s.held[p] -= points[i]
-        elif what == JOIN:
-            s.party[p] = partner[i]
-        elif what == REPLACE:
-            _replace(s, i, p, partner[i], today)
-        elif what == TRANSFER:
-            last = i
-            while last + 1 < size and kind[last + 1] == TRANSFER and source[last + 1] == source[i]:
-                last += 1
-            restart = flags[i] & RESTART
-            _transfer(s, i, last, pool, partner, points[i], today, restart, usable_from, expires_on)
-            i = last
-        elif what == REFUND:
-            _refund(s, i, p, source[i], partner[i], points[i], today, usable_from[i], expires_on[i])
-        else:
-            _expire(s, p, today)
-            if what == CREDIT:
-                credit = points[i]
-                if ceiling[i] > 0:
-                    credit = max(min(credit, ceiling[i] - s.held[p]), 0)
-                if source[i] >= 0:
-                    s.credited[source[i]] += credit
-                if credit > 0:
-                    entry = _post(s, i, p, POSTED, credit, today, -1)
-                    _credit(s, i, 0, entry, p, credit, today, usable_from[i], expires_on[i])
-            else:
-                debit = points[i]
-                if what == TAKE_BACK and partner[i] < 0 and source[i] >= 0:
-                    s.credited[source[i]] -= debit
-                elif what == TAKE_BACK and partner[i] >= 0:
-                    row = partner[i]
-                    earned = s.credited[source[i]]
-                    debit = _part(earned, after[row], whole[row], unit[row])
-                    debit -= _part(earned, before[row], whole[row], unit[row])
-                first, last = p, p
-                if flags[i] & WIDE:
-                    first, last = group_first[p], group_last[p]
-                if debit > 0:
-                    _debit(s, i, p, first, last, what, flags[i], debit, today, source[i])
-        i += 1
-    for p in range(len(s.head)):
-        _expire(s, p, through)
+#: Only the fold itself is called from outside and kept on disk, with all that it calls. What goes from function to
+#: function is int64, also where a row keeps it narrow: each would be compiled once for every mixture of types.
+_options = {"_nrt": False, "error_model": "numpy"}
+_compiled = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
 @_compiled
@@ -253,262 +190,291 @@ def _part(earned, quantity, whole, unit):  # type: ignore[no-untyped-def]
 @_compiled
 def _post(s, event, pool, kind, points, today, lot):  # type: ignore[no-untyped-def]
     """Begins an entry; returns its number."""
-    entry = s.count[ENTRIES]
-    if entry == len(s.entries):
-        s.count[OVERFLOW] = 1
-        return entry - 1
-    row = s.entries[entry]
-    row[E_EVENT], row[E_POOL], row[E_KIND], row[E_POINTS] = event, pool, kind, points
-    row[E_DAY], row[E_LOT] = today, lot
-    s.entry_of[pool] = entry
-    s.held[pool] += points
-    s.count[ENTRIES] = entry + 1
-    return entry
+    count = s.count[0]
+    number = count.entries
+    if number == len(s.entries):
+        count.overflow = 1
+        return number - 1
+    entry = s.entries[number]
+    entry.event, entry.pool, entry.kind, entry.points, entry.day, entry.lot = event, pool, kind, points, today, lot
+    s.pools[pool].last_entry = number
+    s.pools[pool].held += points
+    count.entries = number + 1
+    return number
 
 
 @_compiled
 def _add(s, event, pool, points, today):  # type: ignore[no-untyped-def]
     """Adds points to the entry that this event has on the pool; returns its number."""
-    entry = s.entry_of[pool]
-    if entry < 0 or s.entries[entry, E_EVENT] != event or s.entries[entry, E_KIND] != POSTED:
+    number = s.pools[pool].last_entry
+    if number < 0 or s.entries[number].event != event or s.entries[number].kind != POSTED:
         return _post(s, event, pool, POSTED, points, today, -1)
-    s.entries[entry, E_POINTS] += points
-    s.held[pool] += points
-    return entry
+    s.entries[number].points += points
+    s.pools[pool].held += points
+    return number
 
 
 @_compiled
-def _piece(s, entry, lot, points, today):  # type: ignore[no-untyped-def]
+def _piece(s, entry, number, points, today):  # type: ignore[no-untyped-def]
     """Takes points from a lot for an entry; negative points are put back."""
-    piece = s.count[PIECES]
-    if piece == len(s.pieces):
-        s.count[OVERFLOW] = 1
+    count = s.count[0]
+    if count.pieces == len(s.pieces):
+        count.overflow = 1
         return
-    row = s.pieces[piece]
-    row[P_ENTRY], row[P_LOT], row[P_POINTS], row[P_DAY], row[P_BACK] = entry, lot, points, today, 0
-    s.count[PIECES] = piece + 1
-    s.lots[lot, L_REMAINING] -= points
-    if s.lots[lot, L_REMAINING] == 0:
+    piece = s.pieces[count.pieces]
+    piece.entry, piece.lot, piece.points, piece.day, piece.given_back = entry, number, points, today, 0
+    count.pieces += 1
+    lot = s.lots[number]
+    lot.remaining -= points
+    if lot.remaining == 0:
         _unlink(s, lot)
-    elif not s.lots[lot, L_OPEN]:
-        _link(s, lot)
+    elif not lot.open:
+        _link(s, number)
 
 
 @_compiled
-def _link(s, lot):  # type: ignore[no-untyped-def]
+def _sooner(lot, other):  # type: ignore[no-untyped-def]
+    """Whether a lot is taken before another: soonest expiry, then oldest."""
+    return lot.expires < other.expires or (lot.expires == other.expires and lot.age < other.age)
+
+
+@_compiled
+def _link(s, number):  # type: ignore[no-untyped-def]
     """Puts a lot into its pool's list, behind all that expire sooner or are older."""
-    new = s.lots[lot]
-    p, expires, age = new[L_POOL], new[L_EXPIRES], new[L_AGE]
-    ahead = s.tail[p]
-    while ahead >= 0 and (
-        s.lots[ahead, L_EXPIRES] > expires or (s.lots[ahead, L_EXPIRES] == expires and s.lots[ahead, L_AGE] > age)
-    ):
-        ahead = s.lots[ahead, L_BEFORE]
+    lot = s.lots[number]
+    pool = s.pools[lot.pool]
+    ahead = pool.tail
+    while ahead >= 0 and _sooner(lot, s.lots[ahead]):
+        ahead = s.lots[ahead].before
     if ahead < 0:
-        following = s.head[p]
-        s.head[p] = lot
+        following = pool.head
+        pool.head = number
     else:
-        following = s.lots[ahead, L_AFTER]
-        s.lots[ahead, L_AFTER] = lot
-    new[L_BEFORE], new[L_AFTER], new[L_OPEN] = ahead, following, 1
+        following = s.lots[ahead].after
+        s.lots[ahead].after = number
+    lot.before, lot.after, lot.open = ahead, following, 1
     if following >= 0:
-        s.lots[following, L_BEFORE] = lot
+        s.lots[following].before = number
     else:
-        s.tail[p] = lot
+        pool.tail = number
 
 
 @_compiled
 def _unlink(s, lot):  # type: ignore[no-untyped-def]
     """Takes a lot out of its pool's list; where it stood in it stays readable."""
-    row = s.lots[lot]
-    ahead, following, p = row[L_BEFORE], row[L_AFTER], row[L_POOL]
-    if ahead >= 0:
-        s.lots[ahead, L_AFTER] = following
+    pool = s.pools[lot.pool]
+    if lot.before >= 0:
+        s.lots[lot.before].after = lot.after
     else:
-        s.head[p] = following
-    if following >= 0:
-        s.lots[following, L_BEFORE] = ahead
+        pool.head = lot.after
+    if lot.after >= 0:
+        s.lots[lot.after].before = lot.before
     else:
-        s.tail[p] = ahead
-    row[L_OPEN] = 0
+        pool.tail = lot.before
+    lot.open = 0
 
 
 @_compiled
 def _open(s, origin, maker, part, entry, pool, points, earned, usable, expires, age):  # type: ignore[no-untyped-def]
     """Opens a lot."""
-    lot = s.count[LOTS]
-    if lot == len(s.lots):
-        s.count[OVERFLOW] = 1
+    count = s.count[0]
+    number = count.lots
+    if number == len(s.lots):
+        count.overflow = 1
         return
-    row = s.lots[lot]
-    row[L_ORIGIN], row[L_MAKER], row[L_PART], row[L_ENTRY], row[L_POOL] = origin, maker, part, entry, pool
-    row[L_POINTS], row[L_REMAINING], row[L_EARNED] = points, points, earned
-    row[L_USABLE], row[L_EXPIRES], row[L_AGE] = usable, expires, age
-    s.count[LOTS] = lot + 1
-    _link(s, lot)
+    lot = s.lots[number]
+    lot.origin, lot.maker, lot.part, lot.entry, lot.pool = origin, maker, part, entry, pool
+    lot.points, lot.remaining, lot.earned = points, points, earned
+    lot.usable, lot.expires, lot.age = usable, expires, age
+    count.lots = number + 1
+    _link(s, number)
 
 
 @_compiled
 def _credit(s, event, part, entry, pool, points, today, usable, expires):  # type: ignore[no-untyped-def]
     """Covers the pool's deficit and opens a lot with the rest."""
-    covered = min(points, s.deficit[pool])
-    s.deficit[pool] -= covered
+    covered = min(points, s.pools[pool].deficit)
+    s.pools[pool].deficit -= covered
     if points > covered:
-        _open(s, event, event, part, entry, pool, points - covered, today, usable, expires, s.count[LOTS])
+        _open(s, event, event, part, entry, pool, points - covered, today, usable, expires, s.count[0].lots)
 
 
 @_compiled
 def _next_part(s, event):  # type: ignore[no-untyped-def]
     """The next number of a lot opened by an event that may open several."""
-    last = s.count[LOTS] - 1
-    return s.lots[last, L_PART] + 1 if last >= 0 and s.lots[last, L_MAKER] == event else 1
+    last = s.count[0].lots - 1
+    return int64(s.lots[last].part) + 1 if last >= 0 and s.lots[last].maker == event else 1
 
 
 @_compiled
 def _expire(s, pool, today):  # type: ignore[no-untyped-def]
     """The date begins with expiry: closes the pool's lots whose last usable day has passed."""
-    lot = s.head[pool]
-    while lot >= 0 and s.lots[lot, L_EXPIRES] < today and not s.count[OVERFLOW]:
-        following, left, ended = s.lots[lot, L_AFTER], s.lots[lot, L_REMAINING], s.lots[lot, L_EXPIRES] + 1
-        entry = _post(s, s.lots[lot, L_ORIGIN], pool, EXPIRED, -left, ended, lot)
-        _piece(s, entry, lot, left, ended)
-        lot = following
+    number = int64(s.pools[pool].head)
+    while number >= 0 and s.lots[number].expires < today:
+        lot = s.lots[number]
+        following, left, ended = int64(lot.after), lot.remaining, int64(lot.expires) + 1
+        _piece(s, _post(s, int64(lot.origin), pool, EXPIRED, -left, ended, number), number, left, ended)
+        number = following
 
 
 @_compiled
-def _debit(s, event, pool, first, last, kind, flags, debit, today, source):  # type: ignore[no-untyped-def]
-    """Takes points from lots in one or two turns; what is not there is owed or written off."""
-    left, begun = debit, s.count[PIECES]
-    for q in range(first, last + 1):
-        if q != pool:
-            _expire(s, q, today)
-    unvested_first = kind == TAKE_BACK and not (flags & AVAILABLE_ONLY)
-    for turn in range(2):
-        if turn == 0 and not unvested_first:
-            continue
-        for q in range(first, last + 1):
-            mine = q == pool or (s.party[q] >= 0 and s.party[q] == s.party[pool])
-            s.at[q] = s.head[q] if mine else -1
-        while left > 0 and not s.count[OVERFLOW]:
-            # The next lot of this turn, over all pools in question: soonest expiry, then oldest.
-            best = -1
-            for q in range(first, last + 1):
-                lot = s.at[q]
-                while lot >= 0 and (s.lots[lot, L_USABLE] > today) != (turn == 0):
-                    lot = s.lots[lot, L_AFTER]
-                s.at[q] = lot
-                if lot >= 0 and (best < 0 or _sooner(s, lot, best)):
-                    best = lot
-            if best < 0:
-                break
-            q = s.lots[best, L_POOL]
-            taken = min(left, s.lots[best, L_REMAINING])
+def _take(s, event, pool, left, today, unvested):  # type: ignore[no-untyped-def]
+    """Takes points from one pool's lots, those usable today or those not yet; returns what it could not take."""
+    number = int64(s.pools[pool].head)
+    while left > 0 and number >= 0:
+        lot = s.lots[number]
+        following = int64(lot.after)
+        if (lot.usable > today) == unvested:
+            taken = min(left, lot.remaining)
             left -= taken
-            if taken == s.lots[best, L_REMAINING]:
-                s.at[q] = s.lots[best, L_AFTER]
-            _piece(s, _add(s, event, q, -taken, today), best, taken, today)
-    owed = 0
+            _piece(s, _add(s, event, pool, -taken, today), number, taken, today)
+        number = following
+    return left
+
+
+@_compiled
+def _take_wide(s, event, paying, left, today):  # type: ignore[no-untyped-def]
+    """Takes points from all usable lots of the card's party, in one order; returns what it could not take."""
+    first, last, party = s.pools[paying].group_first, s.pools[paying].group_last, s.pools[paying].party
+    for p in range(first, last + 1):
+        pool = s.pools[p]
+        _expire(s, p, today)
+        pool.at = pool.head if p == paying or (party >= 0 and pool.party == party) else -1
+    while left > 0:
+        best = -1
+        for p in range(first, last + 1):
+            number = s.pools[p].at
+            while number >= 0 and s.lots[number].usable > today:
+                number = s.lots[number].after
+            s.pools[p].at = number
+            if number >= 0 and (best < 0 or _sooner(s.lots[number], s.lots[best])):
+                best = number
+        if best < 0:
+            break
+        lot = s.lots[best]
+        taken = min(left, lot.remaining)
+        left -= taken
+        s.pools[lot.pool].at = lot.after
+        _piece(s, _add(s, event, int64(lot.pool), -taken, today), best, taken, today)
+    return left
+
+
+@_compiled
+def _short(s, event, pool, points, flags, today):  # type: ignore[no-untyped-def]
+    """What was not there is owed, or written off at once; returns what is owed."""
+    _add(s, event, pool, -points, today)
+    if flags & WRITE_OFF:
+        _post(s, event, pool, WRITTEN_OFF, points, today, -1)
+        return 0
+    s.pools[pool].deficit += points
+    return points
+
+
+@_compiled
+def _redeem(s, event, pool, points, flags, today, source):  # type: ignore[no-untyped-def]
+    """Takes what a member paid with; returns what was not there. Remembers the pieces for its refunds."""
+    begun = s.count[0].pieces
+    left = _take_wide(s, event, pool, points, today) if flags & WIDE else _take(s, event, pool, points, today, 0)
+    owed = _short(s, event, pool, left, flags, today) if left > 0 else 0
+    if source >= 0:
+        redeem = s.sources[source]
+        redeem.first_piece, redeem.end_piece, redeem.owed, redeem.pool = begun, s.count[0].pieces, owed, pool
+    return left
+
+
+@_compiled
+def _take_back(s, event, pool, points, flags, today, kind):  # type: ignore[no-untyped-def]
+    """Takes points of its own pool only, of a return those not yet usable first; returns what was not there."""
+    left = points
+    if kind == TAKE_BACK and not (flags & AVAILABLE_ONLY):
+        left = _take(s, event, pool, left, today, 1)
+    left = _take(s, event, pool, left, today, 0)
     if left > 0:
-        s.uncovered[event] = left
-        _add(s, event, pool, -left, today)
-        if flags & WRITE_OFF:
-            _post(s, event, pool, WRITTEN_OFF, left, today, -1)
-        else:
-            s.deficit[pool] += left
-            owed = left
-    if kind == REDEEM and source >= 0:
-        row = s.taken_from[source]
-        row[0], row[1], row[2], row[3] = begun, s.count[PIECES], owed, pool
+        _short(s, event, pool, left, flags, today)
+    return left
 
 
 @_compiled
-def _sooner(s, lot, other):  # type: ignore[no-untyped-def]
-    """Whether a lot is taken before another: soonest expiry, then oldest."""
-    if s.lots[lot, L_EXPIRES] != s.lots[other, L_EXPIRES]:
-        return s.lots[lot, L_EXPIRES] < s.lots[other, L_EXPIRES]
-    return s.lots[lot, L_AGE] < s.lots[other, L_AGE]
-
-
-@_compiled
-def _refund(s, event, pool, source, tender, points, today, usable, expires):  # type: ignore[no-untyped-def]
-    """Gives back what one redeem took, latest piece first, up to what its tender still has to give."""
-    left = s.budget[tender] if s.budget[tender] >= 0 else points
+def _refund(s, budget, event, pool, source, tender, points, today, usable, expires):  # type: ignore[no-untyped-def]
+    """Gives back what one redeem took, latest piece first; returns what its tender still has to give."""
+    left = budget[tender] if budget[tender] >= 0 else points
     if source < 0:  # released: given back whatever was taken
         _give_back(s, event, pool, -1, left, today, usable, expires)
         left = 0
     else:
-        begun, ended, owed, paying = s.taken_from[source]
-        given = min(left, owed)
+        redeem = s.sources[source]
+        given = min(left, redeem.owed)
         if given > 0:  # what was not covered is the latest
-            s.taken_from[source, 2] -= given
+            redeem.owed -= given
             left -= given
-            _give_back(s, event, paying, -1, given, today, usable, expires)
-        for piece in range(ended - 1, begun - 1, -1):
-            row = s.pieces[piece]
-            given = min(left, row[P_POINTS] - row[P_BACK])
+            _give_back(s, event, int64(redeem.pool), -1, given, today, usable, expires)
+        for number in range(redeem.end_piece - 1, redeem.first_piece - 1, -1):
+            piece = s.pieces[number]
+            given = min(left, piece.points - piece.given_back)
             if given > 0:
-                row[P_BACK] += given
+                piece.given_back += given
                 left -= given
-                _give_back(s, event, s.lots[row[P_LOT], L_POOL], row[P_LOT], given, today, usable, expires)
-    s.budget[tender] = left
-    s.uncovered[event] = left
+                pool = int64(s.lots[piece.lot].pool)
+                _give_back(s, event, pool, int64(piece.lot), given, today, usable, expires)
+    budget[tender] = left
+    return left
 
 
 @_compiled
-def _give_back(s, event, pool, lot, points, today, usable, expires):  # type: ignore[no-untyped-def]
+def _give_back(s, event, pool, number, points, today, usable, expires):  # type: ignore[no-untyped-def]
     """Covers the deficit of the piece's card, then its lot rises; a lot that has ended gives way to a new one."""
     p = pool
-    while s.owner[p] != p:
-        p = s.owner[p]
+    while s.pools[p].owner != p:
+        p = s.pools[p].owner
     _expire(s, p, today)
     entry = _add(s, event, p, points, today)
-    covered = min(points, s.deficit[p])
-    s.deficit[p] -= covered
+    covered = min(points, s.pools[p].deficit)
+    s.pools[p].deficit -= covered
     left = points - covered
     if left == 0:
         return
-    if lot >= 0 and s.lots[lot, L_EXPIRES] >= today:
+    if number >= 0 and s.lots[number].expires >= today:
         if p == pool:
-            _piece(s, entry, lot, -left, today)
+            _piece(s, entry, number, -left, today)
             return
-        usable, expires = s.lots[lot, L_USABLE], s.lots[lot, L_EXPIRES]  # its card was replaced: the same dates there
-    last = s.count[LOTS] - 1
-    row = s.lots[last]
-    same = last >= 0 and row[L_MAKER] == event and row[L_POOL] == p
-    if same and row[L_USABLE] == usable and row[L_EXPIRES] == expires:
-        row[L_POINTS] += left
-        row[L_REMAINING] += left
-        return
-    _open(s, event, event, _next_part(s, event), entry, p, left, today, usable, expires, s.count[LOTS])
+        usable, expires = s.lots[number].usable, s.lots[number].expires  # its card was replaced: the same dates there
+    last = s.count[0].lots - 1
+    if last >= 0:
+        lot = s.lots[last]
+        if lot.maker == event and lot.pool == p and lot.usable == usable and lot.expires == expires:
+            lot.points += left
+            lot.remaining += left
+            return
+    _open(s, event, event, _next_part(s, event), entry, p, left, today, usable, expires, s.count[0].lots)
 
 
 @_compiled
 def _transfer(s, first, last, pool, partner, points, today, restart, usable_from, expires_on):  # type: ignore[no-untyped-def]
-    """Moves usable lots of all programs, one event for each, in the order a debit takes them."""
+    """Moves usable lots of all programs, one event for each, in the order a debit takes them; returns the shortfall."""
     for event in range(first, last + 1):
         _expire(s, pool[event], today)
         _expire(s, partner[event], today)
-    left = points if points > 0 else NEVER
-    while left > 0 and not s.count[OVERFLOW]:
-        best, of = -1, -1
+    left = points if points > 0 else ALL
+    while left > 0 and not s.count[0].overflow:
+        best, of = -1, first
         for event in range(first, last + 1):
-            lot = s.head[pool[event]]
-            while lot >= 0 and s.lots[lot, L_USABLE] > today:
-                lot = s.lots[lot, L_AFTER]
-            if lot >= 0 and (best < 0 or _sooner(s, lot, best)):
-                best, of = lot, event
+            number = s.pools[pool[event]].head
+            while number >= 0 and s.lots[number].usable > today:
+                number = s.lots[number].after
+            if number >= 0 and (best < 0 or _sooner(s.lots[number], s.lots[best])):
+                best, of = number, event
         if best < 0:
             break
-        taken = min(left, s.lots[best, L_REMAINING])
+        lot = s.lots[best]
+        taken = min(left, lot.remaining)
         left -= taken
-        usable, expires = s.lots[best, L_USABLE], s.lots[best, L_EXPIRES]
+        usable, expires = lot.usable, lot.expires
         if restart:
             usable, expires = usable_from[of], expires_on[of]
         _piece(s, _add(s, of, pool[of], -taken, today), best, taken, today)
         entry = _add(s, of, partner[of], taken, today)
         _credit(s, of, _next_part(s, of), entry, partner[of], taken, today, usable, expires)
-    if points > 0:
-        s.uncovered[first] = left
+    return left if points > 0 else 0
 
 
 @_compiled
@@ -516,24 +482,83 @@ def _replace(s, event, old, new, today):  # type: ignore[no-untyped-def]
     """A replaced card's lots go to the new card with all their dates, a deficit too; entries of the net."""
     _expire(s, old, today)
     _expire(s, new, today)
-    s.owner[old] = new
-    if s.head[old] < 0 and s.deficit[old] == 0:
+    s.pools[old].owner = new
+    number = int64(s.pools[old].head)
+    if number < 0 and s.pools[old].deficit == 0:
         return
-    net = s.held[old]
+    net = s.pools[old].held
     out = _post(s, event, old, POSTED, -net, today, -1)
     into = _post(s, event, new, POSTED, net, today, -1)
-    lot = s.head[old]
-    while lot >= 0 and not s.count[OVERFLOW]:
-        row = s.lots[lot]
-        following, left = row[L_AFTER], row[L_REMAINING]
-        _piece(s, out, lot, left, today)
-        covered = min(left, s.deficit[new])
-        s.deficit[new] -= covered
+    while number >= 0:
+        lot = s.lots[number]
+        following, left = int64(lot.after), lot.remaining
+        _piece(s, out, number, left, today)
+        covered = min(left, s.pools[new].deficit)
+        s.pools[new].deficit -= covered
         if left > covered:
             _open(
-                s, row[L_ORIGIN], event, _next_part(s, event), into, new, left - covered, row[L_EARNED],
-                row[L_USABLE], row[L_EXPIRES], row[L_AGE],
+                s, int64(lot.origin), event, _next_part(s, event), into, new, left - covered, int64(lot.earned),
+                int64(lot.usable), int64(lot.expires), int64(lot.age),
             )  # fmt: skip
-        lot = following
-    s.deficit[new] += s.deficit[old]
-    s.deficit[old] = 0
+        number = following
+    s.pools[new].deficit += s.pools[old].deficit
+    s.pools[old].deficit = 0
+
+
+@njit(**_options, cache=True)  # type: ignore[call-overload]
+def _fold(  # type: ignore[no-untyped-def]
+    s, budget, uncovered, kind, flags, pool, day, points, usable_from, expires_on, ceiling, source, partner,
+    before, after, whole, unit, through,
+):  # fmt: skip
+    i, size = int64(0), len(kind)
+    while i < size and not s.count[0].overflow:
+        p, today, what = pool[i], day[i], kind[i]
+        if what == CREDIT:
+            _expire(s, p, today)
+            credit = points[i]
+            if ceiling[i] > 0:
+                credit = max(min(credit, ceiling[i] - s.pools[p].held), 0)
+            if source[i] >= 0:
+                s.sources[source[i]].credited += credit
+            if credit > 0:
+                entry = _post(s, i, p, POSTED, credit, today, -1)
+                _credit(s, i, 0, entry, p, credit, today, usable_from[i], expires_on[i])
+        elif what == REDEEM:
+            _expire(s, p, today)
+            if points[i] > 0:
+                uncovered[i] = _redeem(s, i, p, points[i], flags[i], today, source[i])
+        elif what in (TAKE_BACK, TAKE_USABLE):
+            _expire(s, p, today)
+            debit = points[i]
+            if what == TAKE_BACK and partner[i] < 0 and source[i] >= 0:
+                s.sources[source[i]].credited -= debit
+            elif what == TAKE_BACK and partner[i] >= 0:
+                row, earned = partner[i], s.sources[source[i]].credited
+                debit = _part(earned, after[row], whole[row], unit[row])
+                debit -= _part(earned, before[row], whole[row], unit[row])
+            if debit > 0:
+                uncovered[i] = _take_back(s, i, p, debit, flags[i], today, what)
+        elif what == CARRIED_LOT:
+            s.pools[p].held += points[i]
+            _open(s, i, i, 0, -1, p, points[i], today, usable_from[i], expires_on[i], s.count[0].lots)
+        elif what == CARRIED_DEFICIT:
+            s.pools[p].deficit += points[i]
+            s.pools[p].held -= points[i]
+        elif what == JOIN:
+            s.pools[p].party = partner[i]
+        elif what == REPLACE:
+            _replace(s, i, p, partner[i], today)
+        elif what == REFUND:
+            uncovered[i] = _refund(
+                s, budget, i, p, source[i], partner[i], points[i], today, usable_from[i], expires_on[i]
+            )
+        elif what == TRANSFER:
+            last = i
+            while last + 1 < size and kind[last + 1] == TRANSFER and source[last + 1] == source[i]:
+                last += 1
+            restart = flags[i] & RESTART
+            uncovered[i] = _transfer(s, i, last, pool, partner, points[i], today, restart, usable_from, expires_on)
+            i = last
+        i += 1
+    for p in range(len(s.pools)):
+        _expire(s, p, through)

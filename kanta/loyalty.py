@@ -7,11 +7,13 @@ fact, and only the difference is posted (spec 2-loyalty section 8). Both take th
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 
 from kanta import accounts, folding
 from kanta.errors import KantaError
+from kanta.models import models
 from kanta.night import Night
 
 #: Tiers feed on points and points on tiers; each pass settles at least one more tier change of every card.
@@ -60,12 +62,14 @@ FACTS = (
     "loyalty._judged_transfers",
     "loyalty._memberships",
 )
-POINTS = (
-    "loyalty._tier_of_day",
+#: What each document earns, rule by rule; POSTED brings it together with all else that changes points.
+EARNED = (
     "loyalty._applicable_rules",
     "loyalty._matching_lines",
     "loyalty._rule_points",
     "loyalty._earned_lines",
+)
+POSTED = (
     "loyalty._line_earnings",
     "loyalty._linked_returns",
     "loyalty._redemption_candidates",
@@ -154,16 +158,13 @@ def _first_day(night: Night) -> date:
 def _settle_tiers(night: Night) -> None:
     """Works points and tiers out until neither changes: a tier won on a day counts from the day after.
 
+    A pass after the first works out only the documents whose tier of the day changed, where a rule names either.
     The fold is part of a pass only where a tier goes by points that a cap may cut; else once, after the last.
     """
     engine = night.engine
     night.attach("loyalty.card_tiers")
     columns = "card_id, program_id, tier_id, level, valid_from, valid_to"
     engine.define("loyalty._stays", f"select {columns} from loyalty.card_tiers")
-    tiers_matter = engine.value(
-        "select (select count(*) from programme.earning_rules where tier_id is not null)"
-        " + (select count(*) from programme.redemption_rules where tier_id is not null) > 0"
-    )
     engine.define(
         "loyalty._capped_tier_points",
         "select distinct points.reward_point_id from programme.reward_points as points"
@@ -171,26 +172,25 @@ def _settle_tiers(night: Night) -> None:
         " where points.maximum_h is not null",
     )
     caps_matter = bool(engine.value("select count(*) from loyalty._capped_tier_points"))
+    night.define("loyalty._tier_of_day", *EARNED)
     for passes in range(1, MOST_PASSES + 1):
-        night.define(*POINTS)
+        night.define(*POSTED)
         if caps_matter:
             _fold(night)
         engine.define("loyalty._credited", _CREDITED if caps_matter else f"select * from ({_NOTHING_CREDITED}) limit 0")
         night.define(*TIERS)
         night.log["tier_passes"] = passes
-        differ = tiers_matter and engine.value(
-            f"with known as (select {columns} from loyalty._stays"
-            " where card_id in (select card_id from loyalty._scope_cards)),"
-            f" new as (select {columns} from loyalty._new_stays)"
-            " select count(*) from ((table known except table new) union all (table new except table known)) as changed"
-        )
-        if not differ:
-            break
         engine.define(
             "loyalty._stays",
             f"select {columns} from loyalty.card_tiers where card_id not in (select card_id from loyalty._scope_cards)"
             f" union all select {columns} from loyalty._new_stays",
         )
+        engine.define("loyalty._tier_of_day_before", "select * from loyalty._tier_of_day")
+        night.define("loyalty._tier_of_day")
+        engine.define("loyalty._documents_again", _OF_ANOTHER_TIER)
+        if not engine.value("select count(*) from loyalty._documents_again"):
+            break
+        _earn_again(night)
     else:
         raise KantaError(
             f"Tiers and points do not settle in {MOST_PASSES} passes",
@@ -199,6 +199,51 @@ def _settle_tiers(night: Night) -> None:
         )
     if not caps_matter:
         _fold(night)
+
+
+#: Documents for which a rule that names a tier may say something else than in the last pass.
+_OF_ANOTHER_TIER = """
+select documents.*
+from loyalty._documents as documents
+where documents.document_no in (
+    select coalesce(tiers.document_no, before.document_no)
+    from loyalty._tier_of_day as tiers
+    full outer join loyalty._tier_of_day_before as before
+        on tiers.document_no = before.document_no
+        and tiers.card_id = before.card_id
+        and tiers.program_id = before.program_id
+    inner join (
+        select program_id, tier_id from programme.earning_rules
+        union
+        select program_id, tier_id from programme.redemption_rules
+    ) as named
+        on coalesce(tiers.program_id, before.program_id) = named.program_id
+        and (tiers.tier_id = named.tier_id or before.tier_id = named.tier_id)
+    where tiers.tier_id is distinct from before.tier_id
+)
+"""
+
+
+def _earn_again(night: Night) -> None:
+    """Works out again what ``loyalty._documents_again`` earn; all others stand."""
+    engine = night.engine
+    renamed = {"loyalty._documents": "loyalty._documents_again"} | {step: f"{step}_again" for step in EARNED}
+    for step in EARNED:
+        sql = models()[step].sql
+        for name, again in renamed.items():
+            sql = re.sub(rf"\b{re.escape(name)}\b", again, sql)
+        engine.define(renamed[step], sql)
+    engine.define(
+        "loyalty._applications_before",
+        "select application_no from loyalty._applicable_rules"
+        " where document_no in (select document_no from loyalty._documents_again)",
+    )
+    for step in EARNED:
+        engine.execute(
+            f"delete from {step} where application_no in (select application_no from loyalty._applications_before)"
+        )
+        engine.execute(f"insert into {step} by name select * from {renamed[step]}")
+        engine.execute(f"drop table {renamed[step]}")
 
 
 #: What the fold credited of points that a cap may cut and a tier goes by.

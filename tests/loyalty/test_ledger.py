@@ -289,11 +289,11 @@ def test_the_kernel_gives_what_paper_gives_and_keeps_its_own_books(history):
     plain, uncovered = work(steps, party)
     result, first = folded(steps, party)
     lots = result.lots
-    never = np.where(lots[:, ledger.L_EXPIRES] == ledger.NEVER, -1, lots[:, ledger.L_EXPIRES])
+    never = np.where(lots["expires"] == ledger.NEVER, -1, lots["expires"])
     got = sorted(
-        (int(row[ledger.L_POOL]), int(row[ledger.L_USABLE]), int(ends), int(row[ledger.L_REMAINING]))
+        (int(row["pool"]), int(row["usable"]), int(ends), int(row["remaining"]))
         for row, ends in zip(lots, never, strict=True)
-        if row[ledger.L_REMAINING]
+        if row["remaining"]
     )
     wanted = sorted((x.pool, x.usable, -1 if x.expires == float("inf") else int(x.expires), x.left)
                     for x in plain.lots if x.left)  # fmt: skip
@@ -318,13 +318,13 @@ def books(result: ledger.Folded) -> None:
     """Section 9, 1 to 3: balances are entries are lots less deficits; a lot is what was opened less its pieces."""
     lots, pieces, entries = result.lots, result.pieces, result.entries
     for pool, deficit in enumerate(result.deficit):
-        of_entries = entries[entries[:, ledger.E_POOL] == pool][:, ledger.E_POINTS].sum()
-        assert of_entries == lots[lots[:, ledger.L_POOL] == pool][:, ledger.L_REMAINING].sum() - deficit
+        of_entries = entries[entries["pool"] == pool]["points"].sum()
+        assert of_entries == lots[lots["pool"] == pool]["remaining"].sum() - deficit
     for number, lot in enumerate(lots):
-        taken = pieces[pieces[:, ledger.P_LOT] == number][:, ledger.P_POINTS].sum()
-        assert lot[ledger.L_REMAINING] == lot[ledger.L_POINTS] - taken
-        assert 0 <= lot[ledger.L_REMAINING] <= lot[ledger.L_POINTS]
-    assert not np.any(entries[entries[:, ledger.E_KIND] == ledger.EXPIRED][:, ledger.E_POINTS] >= 0)
+        taken = pieces[pieces["lot"] == number]["points"].sum()
+        assert lot["remaining"] == lot["points"] - taken
+        assert 0 <= lot["remaining"] <= lot["points"]
+    assert not np.any(entries[entries["kind"] == ledger.EXPIRED]["points"] >= 0)
 
 
 def test_an_account_that_goes_on_from_its_open_lots_ends_as_one_that_was_folded_whole():
@@ -341,13 +341,13 @@ def test_an_account_that_goes_on_from_its_open_lots_ends_as_one_that_was_folded_
     whole, _ = folded(steps, nobody)
     before, _ = folded(steps[:3], nobody)
     carried = [
-        base | {"kind": ledger.CARRIED_LOT, "day": int(lot[ledger.L_EARNED]), "points": int(lot[ledger.L_REMAINING]),
-                "usable": int(lot[ledger.L_USABLE])}
-        for lot in before.lots if lot[ledger.L_REMAINING]
+        base | {"kind": ledger.CARRIED_LOT, "day": int(lot["earned"]), "points": int(lot["remaining"]),
+                "usable": int(lot["usable"])}
+        for lot in before.lots if lot["remaining"]
     ]  # fmt: skip
     carried += [base | {"kind": ledger.CARRIED_DEFICIT, "day": 0, "points": int(o)} for o in before.deficit if o]
     assert carried
     after, _ = folded([*carried, *steps[3:]], nobody)
-    open_lots = [sorted(lot[ledger.L_REMAINING] for lot in r.lots if lot[ledger.L_REMAINING]) for r in (whole, after)]
+    open_lots = [sorted(lot["remaining"] for lot in r.lots if lot["remaining"]) for r in (whole, after)]
     assert open_lots[0] == open_lots[1] == [1000]
     assert list(whole.deficit) == list(after.deficit)

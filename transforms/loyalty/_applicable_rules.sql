@@ -1,5 +1,5 @@
 -- The earning rules that apply to each document.
--- grain: document_no, rule_no; application_no numbers them
+-- grain: document_no, rule_no; application_no is their number, the same whichever documents are worked out with them
 -- why: all rules that apply add up; a rule of a lower tier is not inherited (spec 2-loyalty section 3, steps 1 and 2).
 with
 
@@ -41,7 +41,7 @@ excluded as (
 )
 
 select
-    row_number() over (order by documents.document_no, rules.rule_no) as application_no,
+    documents.document_no * 1048576 + rules.rule_no as application_no,
     documents.document_no,
     rules.rule_no,
     documents.business_date,
