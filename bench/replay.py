@@ -29,7 +29,8 @@ from kanta.home import Home  # noqa: E402
 from kanta.night import Night, Reporter, run_stage, stage  # noqa: E402
 from scripts.sample import drops, journey  # noqa: E402
 
-GOLD_EARNS_DOUBLE = "      - {id: gold, activity: purchase_amount, per: 1.00, currency: USD, reward_point: points, points: 1, tier: gold}\n"
+BASE = "      - {id: base, activity: purchase_amount, per: 1.00, currency: USD, reward_point: points, points: 1}\n"
+GOLD_EARNS_DOUBLE = BASE + BASE.replace("base", "gold").replace("1}", "1, tier: gold}")
 LAST_DAY, NEXT_DAY = journey.LAST_DAY, journey.LAST_DAY + timedelta(1)
 
 TRANSACTIONS = """
@@ -90,9 +91,7 @@ def make(out: Path, lines: int, *, flat: bool) -> int:
     """Writes a home with so many lines of facts and nothing worked out; returns how many lines there are."""
     shutil.rmtree(out, ignore_errors=True)
     (out / "programme").mkdir(parents=True)
-    programme = (
-        feed.PROGRAMME if flat else feed.PROGRAMME.replace("    redemption:\n", GOLD_EARNS_DOUBLE + "    redemption:\n")
-    )
+    programme = feed.PROGRAMME if flat else feed.PROGRAMME.replace(BASE, GOLD_EARNS_DOUBLE)
     (out / "programme" / "programme.yaml").write_text(programme, encoding="utf-8")
     copies = -(-lines // int(journey.KNOWN["lines"]))
     con, source = journey.connect(), out / "source"

@@ -204,17 +204,23 @@ looked_at as (
         and asked.business_date = rules.business_date
 ),
 
-added_up as (
-    select
+-- Whose points count in which window; distinct, so that no plan sets every day's points against every day's rules first.
+asked as (
+    select distinct
         looked_at.party,
         looked_at.program_id,
+        looked_at.reward_point_id,
         looked_at.business_date,
         looked_at.reason,
+        members.bearer_id,
+        members.member_from,
         rules.tier_id,
+        rules.rule_no,
         rules.level,
         rules.valid_until,
         rules.minimum_h,
-        sum(issued.points_h) as issued_h
+        rules.window_start,
+        rules.window_end
     from looked_at
     inner join programme.tier_rules as rules
         on looked_at.program_id = rules.program_id
@@ -224,23 +230,37 @@ added_up as (
         on looked_at.party = members.party
         and looked_at.program_id = members.program_id
         and looked_at.business_date between members.member_from and members.member_to
-    inner join issued
-        on members.bearer_id = issued.bearer_id
-        and members.program_id = issued.program_id
-        and looked_at.reward_point_id = issued.reward_point_id
-        and issued.business_date between rules.window_start and rules.window_end
     where rules.minimum_h > 0
+),
+
+added_up as (
+    select
+        asked.party,
+        asked.program_id,
+        asked.business_date,
+        asked.reason,
+        asked.tier_id,
+        asked.level,
+        asked.valid_until,
+        asked.minimum_h,
+        sum(issued.points_h) as issued_h
+    from asked
+    inner join issued
+        on asked.bearer_id = issued.bearer_id
+        and asked.program_id = issued.program_id
+        and asked.reward_point_id = issued.reward_point_id
+        and issued.business_date between asked.window_start and asked.window_end
     group by
-        looked_at.party,
-        looked_at.program_id,
-        looked_at.business_date,
-        looked_at.reason,
-        looked_at.reward_point_id,
-        rules.tier_id,
-        rules.rule_no,
-        rules.level,
-        rules.valid_until,
-        rules.minimum_h
+        asked.party,
+        asked.program_id,
+        asked.business_date,
+        asked.reason,
+        asked.reward_point_id,
+        asked.tier_id,
+        asked.rule_no,
+        asked.level,
+        asked.valid_until,
+        asked.minimum_h
 ),
 
 reached as (
