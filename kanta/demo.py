@@ -24,6 +24,7 @@ from kanta import distribution, night, quality, reading, report, store
 from kanta.engine import Engine
 from kanta.errors import BadArguments
 from kanta.home import REPOSITORY, Home
+from kanta.report import quarantine
 
 SAMPLE = REPOSITORY / "data" / "sample"
 PROGRAMME = REPOSITORY / "data" / "programme"
@@ -293,7 +294,7 @@ order by reward_point_id
 """
 
 
-def _refused(rules: Iterable[report.RefusedBy]) -> dict[str, int]:
+def _refused(rules: Iterable[quarantine.RefusedBy]) -> dict[str, int]:
     """How often each reason is given; several rules may give the same."""
     counted = Counter[str]()
     for rule in rules:

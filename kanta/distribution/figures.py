@@ -1,8 +1,7 @@
-"""What people are told of the stores: who is silent for how long, who may open without tonight's packages."""
+"""Which stores may open without tonight's packages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,26 +11,6 @@ from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.night import Night
-
-#: The lines with packages of earlier nights that their store has not taken, the longest silent first.
-SILENT = """
-select
-    database,
-    job,
-    min(business_date) as since,
-    count(*) as packages,
-    max_by(state, sequence) as state,
-    $night - min(business_date) as nights
-from distribution.session_states
-where
-    state in ('available', 'requested', 'downloaded', 'download_failed', 'apply_failed', 'suspended')
-    and business_date <= $night
-group by
-    database,
-    job
-having min(business_date) < $night
-order by since, database, job
-"""
 
 _SERVED = """
 select
@@ -45,18 +24,6 @@ group by
     database,
     job
 """
-
-
-@dataclass(frozen=True)
-class Silent:
-    """A store database that has not taken a job's packages since the night of ``since``, ``nights`` ago."""
-
-    database: str
-    job: str
-    since: date
-    packages: int
-    state: str
-    nights: int
 
 
 def late(home: Home, business_date: date) -> list[str]:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from kanta import report
 from kanta.errors import BadArguments, KantaError
-from kanta.order_report import HeldBy, Suspected
 from kanta.reading import open_lake
+from kanta.report import drops, showing, tiers
+from kanta.report import points as roll_forward
+from kanta.report.orders import HeldBy, Suspected
 from tests.report.conftest import (
     BEFORE,
     NIGHT,
@@ -33,7 +35,7 @@ from tests.report.conftest import (
 )
 
 
-def points(found: report.Report) -> dict[str, report.Points]:
+def points(found: report.Report) -> dict[str, roll_forward.Points]:
     return {item.reward_point_id: item for item in found.points}
 
 
@@ -82,7 +84,7 @@ def test_points_that_do_not_tie_are_the_first_thing_said(found: report.Report) -
     assert "Does not tie" not in report.html(found)
 
 
-KINDS = sorted({kind for kinds in report.MOVEMENTS.values() for kind in kinds})
+KINDS = sorted({kind for kinds in roll_forward.MOVEMENTS.values() for kind in kinds})
 DAYS = st.dates(date(2026, 10, 1), NIGHT)
 POSTED = st.tuples(st.sampled_from(KINDS), DAYS, st.decimals(-1000, 1000, places=2), st.just(1))
 
@@ -91,26 +93,26 @@ POSTED = st.tuples(st.sampled_from(KINDS), DAYS, st.decimals(-1000, 1000, places
 def test_any_entries_roll_forward_to_their_sum_wherever_the_period_begins(
     posted: list[tuple[str, date, Decimal, int]], before: date
 ) -> None:
-    rolled = report._roll(posted, before)
+    rolled = roll_forward.roll(posted, before)
     assert rolled.ties
     assert rolled.closing == sum(amount for _, _, amount, _ in posted)
 
 
 def test_a_kind_of_entry_that_no_line_knows_breaks_the_tie() -> None:
-    assert not report._roll([("gift", NIGHT, Decimal(1), 1)], BEFORE).ties
+    assert not roll_forward.roll([("gift", NIGHT, Decimal(1), 1)], BEFORE).ties
 
 
 def test_the_chart_ends_with_what_is_outstanding(found: report.Report) -> None:
     for item in found.points:
-        assert len(item.outstanding) == report.CHART_DAYS
+        assert len(item.outstanding) == roll_forward.CHART_DAYS
         assert item.outstanding[-1] == item.night.closing
 
 
 def test_what_the_night_took_is_counted_by_feed_and_what_it_had_taken_before_is_not(found: report.Report) -> None:
-    pos = report.FeedDrops("pos", 3, refused_drops=1, late=1, expected=89, accepted=75, refused=12, repeated=2)
-    hq = report.FeedDrops("hq", 1, refused_drops=0, late=0, expected=10, accepted=10, refused=0, repeated=0)
+    pos = drops.FeedDrops("pos", 3, refused_drops=1, late=1, expected=89, accepted=75, refused=12, repeated=2)
+    hq = drops.FeedDrops("hq", 1, refused_drops=0, late=0, expected=10, accepted=10, refused=0, repeated=0)
     assert found.drops == [pos, hq]
-    assert found.late == [report.Drop(f"pos/{BEFORE}/S003", 1, 20)]
+    assert found.late == [drops.Drop(f"pos/{BEFORE}/S003", 1, 20)]
 
 
 def test_only_store_days_that_settings_expect_are_missing(found: report.Report) -> None:
@@ -137,7 +139,7 @@ def test_no_row_as_it_came_and_no_record_key_is_on_the_page(found: report.Report
 
 def test_tiers_are_those_of_the_night_and_of_the_opening_day(found: report.Report) -> None:
     assert found.programs == [
-        report.Program("club", [report.Tier("gold", 2, 2), report.Tier("basic", 1, 2)], up=1, down=1, joined=1)
+        tiers.Program("club", [tiers.Tier("gold", 2, 2), tiers.Tier("basic", 1, 2)], up=1, down=1, joined=1)
     ]
 
 
@@ -326,7 +328,7 @@ def test_the_page_goes_where_asked_else_into_the_reports_of_the_home(two_nights:
 )
 def test_amounts_are_shown_in_full(amount: str, shown: str) -> None:
     value = Decimal(amount)
-    assert report.points(value, 2 if value % 1 else 0) == shown
+    assert showing.points(value, 2 if value % 1 else 0) == shown
 
 
 def test_the_call_center_shows_holds_by_age_fraud_by_reason_and_who_has_not_paid(own_nights: Books) -> None:
