@@ -124,6 +124,9 @@ class Night:
             if table.startswith("programme."):
                 self._recorded_programme()
                 continue
+            if table == "loyalty._replaced":
+                self._replaced_cards()
+                continue
             if table.split(".")[1].startswith("_"):
                 step = models.models()[table]
                 self.attach(*step.inputs)
@@ -143,8 +146,18 @@ class Night:
         self._register_programme(self.versions, days)
 
     def _recorded_programme(self) -> None:
-        """Registers the relations by version as the lake recorded them, for a view that a reader asks for."""
-        self._register_programme(self.recorded_versions(), [])
+        """Registers the relations as the lake recorded them, for a view that a reader asks for.
+
+        Those by date hold the night and the day after it, the first that is still to come.
+        """
+        days = [self.business_date, self.business_date + timedelta(days=1)] if self.business_date < FOREVER else []
+        self._register_programme(self.recorded_versions(), days)
+
+    def _replaced_cards(self) -> None:
+        from kanta import accounts
+
+        self.attach("loyalty._replacement_claims")
+        accounts.replace(self.engine)
 
     def _register_programme(self, versions: list[programme.Version], days: list[date]) -> None:
         from kanta.programme.relations import relations

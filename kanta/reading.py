@@ -97,7 +97,8 @@ def refresh_analysts_file(home: Home) -> Path:
     with Engine(lake.root / "work", fresh) as engine:
         Night(home, lake, engine, "reading", state, state.night).attach(*names())
         # What lives in this process only, relations of the programme and what calls our functions, goes in as rows.
-        for name in [*RELATIONS, *(name for name in names() if name in models() and "folded(" in models()[name].sql)]:
+        called = [name for name in names() if name in models() and "folded(" in models()[name].sql]
+        for name in [*RELATIONS, "loyalty._replaced", *called]:
             if engine.has(name):
                 engine.keep(name)
         engine.con.execute("checkpoint")

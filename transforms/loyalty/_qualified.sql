@@ -110,28 +110,45 @@ steady as (
         issued.business_date
 ),
 
+rule_keys as (
+    select distinct
+        program_id,
+        tier_id,
+        rule_no,
+        reward_point_id
+    from programme.tier_rules
+    where minimum_h > 0
+),
+
+-- A day without the rule (of another version, or before its window begins) reaches nothing, but later windows count it.
 windows as (
     select
         steady.party,
         steady.program_id,
         steady.business_date,
-        steady.raises,
-        rules.tier_id,
+        steady.raises and rules.window_start <= steady.business_date as raises,
+        rule_keys.tier_id,
         rules.level,
         rules.valid_until,
         rules.minimum_h,
         sum(steady.points_h) over (
-            partition by steady.party, steady.program_id, rules.tier_id, rules.rule_no, steady.reward_point_id
+            partition by
+                steady.party, steady.program_id, rule_keys.tier_id, rule_keys.rule_no, steady.reward_point_id
             order by steady.business_date - date '0001-01-01'
-            range between (steady.business_date - rules.window_start) preceding
-            and (steady.business_date - rules.window_end) preceding
+            range between greatest(coalesce(steady.business_date - rules.window_start, 0), 0) preceding
+            and coalesce(steady.business_date - rules.window_end, 0) preceding
         ) as issued_h
     from steady
-    inner join programme.tier_rules as rules
-        on steady.program_id = rules.program_id
-        and steady.reward_point_id = rules.reward_point_id
+    inner join rule_keys
+        on steady.program_id = rule_keys.program_id
+        and steady.reward_point_id = rule_keys.reward_point_id
+    left join programme.tier_rules as rules
+        on rule_keys.program_id = rules.program_id
+        and rule_keys.tier_id = rules.tier_id
+        and rule_keys.rule_no = rules.rule_no
+        and rule_keys.reward_point_id = rules.reward_point_id
         and steady.business_date = rules.business_date
-    where rules.minimum_h > 0
+        and rules.minimum_h > 0
 ),
 
 looked_at as (
