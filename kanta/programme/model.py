@@ -158,6 +158,8 @@ class RewardPoint(Model):
     """First usable day, counted from the earning; 0: at once."""
     maximum: Amount = Decimal(0)
     """Earning stops when a card holds this many; 0: no limit."""
+    value: Annotated[Decimals, Field(gt=0, decimal_places=6)] | None = None
+    """Money a point is worth in the accounting currency, for liability and what-if; empty: what redemption rules pay."""
 
 
 # Date intervals, programs, tiers

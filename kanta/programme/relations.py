@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import pyarrow as pa
 
 from kanta.programme import call_center, dates
-from kanta.programme.model import EarningRule, RedemptionRule, RfmDefinition, RfmLifetime, Scheme
+from kanta.programme.model import (
+    EarningRule,
+    Programme,
+    RedemptionRule,
+    RewardPoint,
+    RfmDefinition,
+    RfmLifetime,
+    Scheme,
+)
 from kanta.programme.rules import point_decimals
 from kanta.programme.segments import segment_map
 from kanta.programme.versions import Span, Version, in_force, spans
@@ -41,10 +49,12 @@ RELATIONS: dict[str, dict[str, str]] = {
         "negative_balance": "VARCHAR", "transfer_expiry": "VARCHAR", "tax_in_basis": "BOOLEAN",
         "charges_in_basis": "BOOLEAN", "gift_cards_in_basis": "BOOLEAN",
     },
-    # unit_h: the smallest step of the points (100: whole points, 1: cents); maximum_h NULL: no limit.
+    # unit_h: the smallest step of the points (100: whole points, 1: cents); maximum_h NULL: no limit; value: money a point
+    # is worth in the accounting currency, NULL: nothing says so.
     "programme.reward_points": {
         "version": "INTEGER", "reward_point_id": "VARCHAR", "type": "VARCHAR", "currency": "VARCHAR",
         "unit_h": "BIGINT", "redeemable": "BOOLEAN", "redeem_ranking": "INTEGER", "maximum_h": "BIGINT",
+        "value": "DECIMAL(18,6)",
     },
     # Dates of points earned on a business date; expires_on is the last usable day, NULL: never.
     "programme.point_dates": {
@@ -115,6 +125,7 @@ _ARROW: dict[str, pa.DataType] = {
     "DATE": pa.date32(),
     "DECIMAL(18,2)": pa.decimal128(18, 2),
     "DECIMAL(18,4)": pa.decimal128(18, 4),
+    "DECIMAL(18,6)": pa.decimal128(18, 6),
 }
 
 _MEASURES = ("recency", "frequency", "monetary")
@@ -168,8 +179,27 @@ def _reward_points(span: Span) -> Rows:
         unit = 10 ** (2 - point_decimals(point))
         yield (
             *(span.number, point.id, point.type, point.currency, unit, point.redeemable, point.redeem_ranking),
-            _hundredths(point.maximum) or None,
+            *(_hundredths(point.maximum) or None, point_value(span.version.programme, point)),
         )
+
+
+def point_value(programme: Programme, point: RewardPoint) -> Decimal | None:
+    """Money a point is worth in the accounting currency, six decimals, rounded half up.
+
+    What the programme says; else itself, where it is money; else the most that paying with it gives.
+    """
+    if point.value is not None:
+        return point.value
+    if point.type == "amount" and point.currency == programme.accounting_currency:
+        return Decimal(1)
+    paid = [
+        rule.per / rule.points
+        for scheme in programme.schemes
+        for rule in scheme.redemption
+        if rule.type == "payment_by_amount"
+        and (rule.reward_point, rule.currency) == (point.id, programme.accounting_currency)
+    ]
+    return max(paid).quantize(Decimal("0.000001"), ROUND_HALF_UP) if paid else None
 
 
 def _programs(span: Span) -> Rows:
