@@ -110,6 +110,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     diff.add_argument("dir", nargs="?", type=Path, help="its directory (default: the home's)")
 
+    simulate = command("simulate", _simulate, "another programme over the real history, beside the published one")
+    simulate.add_argument("--programme", type=Path, required=True, metavar="DIR", help="the other programme")
+    simulate.add_argument(
+        "--from", dest="first", type=_date, metavar="DATE", help="count from (default: the beginning)"
+    )
+    simulate.add_argument("--to", dest="last", type=_date, metavar="DATE", help="count up to (default: the last night)")
+    simulate.add_argument("--output", type=Path, metavar="FILE", help="the page (default: reports/simulation.html)")
+
     tiers = group("tiers", "tiers of loyalty cards")
     again = command("reevaluate", _tiers_reevaluate, "evaluate tiers as if points had changed on a date", tiers)
     again.add_argument("--date", type=_date, required=True, help="the business date whose rules judge")
@@ -295,6 +303,19 @@ def _programme_diff(options: argparse.Namespace) -> int:
         print(json.dumps(moved, default=str))
     elif not options.quiet:
         print(programme_diff.text(moved))
+    return DONE
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from kanta import simulate
+
+    home = Home.default()
+    found = simulate.simulate(home, options.programme, options.first, options.last)
+    page = simulate.write(home, found, options.output)
+    if options.json:
+        print(json.dumps({**found, "page": str(page)}, default=str))
+    elif not options.quiet:
+        print(f"{simulate.text(found)}\n{page}")
     return DONE
 
 

@@ -25,7 +25,7 @@ SHOWN = 20
 
 
 @dataclass(frozen=True)
-class _Elsewhere(Home):
+class Elsewhere(Home):
     """A home whose programme lies in another folder."""
 
     folder: Path
@@ -48,7 +48,7 @@ def diff(home: Home, folder: Path | None = None) -> Row:
         with Engine(lake.root / "work") as engine:
             night = Night(home, lake, engine, "loyalty", state, state.night)
             recorded = night.recorded_versions()
-            place = _Elsewhere(home.root, folder.resolve()) if folder else home
+            place = Elsewhere(home.root, folder.resolve()) if folder else home
             night.versions = programme.versions(place, recorded, state.night)
             new = [version.effective_from for version in night.versions[len(recorded) :]]
             if not new or min(new) > state.night:

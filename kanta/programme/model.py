@@ -159,7 +159,7 @@ class RewardPoint(Model):
     maximum: Amount = Decimal(0)
     """Earning stops when a card holds this many; 0: no limit."""
     value: Annotated[Decimals, Field(gt=0, decimal_places=6)] | None = None
-    """Money a point is worth in the accounting currency, for liability and what-if; empty: what redemption rules pay."""
+    """Money a point is worth in the accounting currency (liability, what-if); empty: what paying with it gives."""
 
 
 # Date intervals, programs, tiers

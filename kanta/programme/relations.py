@@ -49,8 +49,8 @@ RELATIONS: dict[str, dict[str, str]] = {
         "negative_balance": "VARCHAR", "transfer_expiry": "VARCHAR", "tax_in_basis": "BOOLEAN",
         "charges_in_basis": "BOOLEAN", "gift_cards_in_basis": "BOOLEAN",
     },
-    # unit_h: the smallest step of the points (100: whole points, 1: cents); maximum_h NULL: no limit; value: money a point
-    # is worth in the accounting currency, NULL: nothing says so.
+    # unit_h: the smallest step of the points (100: whole points, 1: cents); maximum_h NULL: no limit;
+    # value: money a point is worth in the accounting currency, NULL: nothing says so.
     "programme.reward_points": {
         "version": "INTEGER", "reward_point_id": "VARCHAR", "type": "VARCHAR", "currency": "VARCHAR",
         "unit_h": "BIGINT", "redeemable": "BOOLEAN", "redeem_ranking": "INTEGER", "maximum_h": "BIGINT",

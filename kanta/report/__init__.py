@@ -16,6 +16,7 @@ from kanta.home import Home
 from kanta.lake import Lake, write_atomically
 from kanta.night import BEGINNING, Night
 from kanta.report import (
+    ahead,
     checks,
     customers,
     drops,
@@ -30,6 +31,7 @@ from kanta.report import (
     tiers,
     times,
 )
+from kanta.report.ahead import Ahead
 from kanta.report.checks import Checks
 from kanta.report.customers import Customers
 from kanta.report.drops import Drop, FeedDrops
@@ -44,13 +46,13 @@ from kanta.report.times import Stage
 
 #: The sections in the page's order, by the name of their template.
 SECTIONS = (
-    "drops", "checks", "quarantine", "customers", "points", "tiers", "segments", "orders", "packages", "times",
+    "drops", "checks", "quarantine", "customers", "points", "tiers", "ahead", "segments", "orders", "packages", "times",
 )  # fmt: skip
 
 TABLES = (
     "distribution.session_states", "loyalty.balances", "loyalty.card_tiers", "loyalty.entries", "loyalty.exceptions",
     "ops.checks", "ops.drops", "ops.quarantine", "ops.runs", "rfm.scores", "rfm.segments", "sales.transactions",
-    *customers.TABLES,
+    *ahead.TABLES, *customers.TABLES,
 )  # fmt: skip
 
 
@@ -72,6 +74,7 @@ class Report:
     points: list[Points]
     exceptions: list[tuple[str, int, int]]
     programs: list[Program]
+    ahead: Ahead
     analyses: list[Analysis]
     orders: Orders
     sessions: list[Session]
@@ -138,6 +141,7 @@ def _read(night: Night, pending: list[Finding]) -> Report:
         points=points.read(window),
         exceptions=points.exceptions(window),
         programs=tiers.read(window),
+        ahead=ahead.read(window),
         analyses=segments.read(window),
         orders=orders.read(night, window.previous),
         sessions=packages.read(window),

@@ -47,9 +47,12 @@ def size(value: int | None) -> str:
     return f"{number:,.0f} {unit}" if number >= 10 or unit == "B" else f"{number:,.1f} {unit}"
 
 
-def line(values: Sequence[Decimal]) -> str:
-    """Points of a polyline through the values, from left to right, in a box of 100 by 100."""
-    low, high = min(*values, Decimal(0)), max(*values, Decimal(0))
+def line(values: Sequence[Decimal], among: Sequence[Decimal] = ()) -> str:
+    """Points of a polyline through the values, from left to right, in a box of 100 by 100.
+
+    ``among``: what else is drawn in the same box, so that both go by one scale.
+    """
+    low, high = min(*values, *among, Decimal(0)), max(*values, *among, Decimal(0))
     span, last = high - low or 1, max(len(values) - 1, 1)
     return " ".join(f"{100 * n / last:.2f},{100 * (high - value) / span:.2f}" for n, value in enumerate(values))
 

@@ -198,18 +198,17 @@ def test_the_deferral_is_to_the_cent(engine: Engine) -> None:
     assert split(engine, "2000", "170", "0", "170", "170")[0] == Decimal("156.68")
 
 
-def test_a_return_gives_back_its_part_and_several_kinds_of_points_share_one_price(engine: Engine) -> None:
+def test_a_return_gives_back_its_part_and_corrections_count(engine: Engine) -> None:
     sales = [("T1", "2000"), ("T2", "-2000"), ("T3", "0")]
     sale = {"business_date": NIGHT, "currency": "USD"}
     give(engine, "sales.transactions", [sale | {"transaction_id": t, "net_amount": Decimal(p)} for t, p in sales])
     entries = [
-        ("T1", "points", "earn", "100"), ("T1", "points", "correction", "70"), ("T2", "points", "return_earned", "-170"),
-        ("T3", "points", "earn", "5"),
+        ("T1", "earn", "100"), ("T1", "correction", "70"), ("T2", "return_earned", "-170"), ("T3", "earn", "5"),
     ]  # fmt: skip
     give(engine, "loyalty.entries", [
         {**POINT, "entry_id": f"E{n}", "transaction_id": t, "entry_type": kind, "side": "issued", "points": Decimal(p),
          "corrected_type": "earn" if kind == "correction" else None}
-        for n, (t, _, kind, p) in enumerate(entries)
+        for n, (t, kind, p) in enumerate(entries)
     ])  # fmt: skip
     give(engine, "loyalty.breakage", [])
     rows = {row["transaction_id"]: str(row["deferred"]) for row in asked(engine, "loyalty.revenue_split")}
