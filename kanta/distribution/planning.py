@@ -62,7 +62,7 @@ class Work:
     def lost(self) -> Session | None:
         """The last session whose package was up, if its store can no longer take it and never said that it had.
 
-        Nothing takes an unacknowledged latest out of the outbox, so something else did (docs/decisions/0035).
+        Nothing takes an unacknowledged latest out of the outbox, so something else did (docs/decisions/0033).
         """
         last = self.last
         waits = last is not None and last.state in ("available", "download_failed", "apply_failed")
