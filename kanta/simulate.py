@@ -72,15 +72,19 @@ def _of_day(versions: list[programme.Version], day: date) -> programme.Programme
 
 
 def _lay_out(night: Night, recorded: list[programme.Version], first: date, last: date) -> None:
-    """Both worlds as the same relations: entries, stays, what a point is worth, and the segment of each card."""
+    """Both worlds as the same relations: entries, stays, what a point is worth, and the segment of each card.
+
+    Published entries and what corrected them are one: what came to nothing is not there.
+    """
     engine = night.engine
     night.attach("loyalty.entries", "loyalty.card_tiers", "rfm.segments", "analysts._cards")
-    columns = "card_id, program_id, reward_point_id, side, points, entry_date"
+    columns = "card_id, program_id, reward_point_id, side, cast(sum(points) as decimal(18, 2)) as points, entry_date"
     types = "coalesce(corrected_type, entry_type) as entry_type"
     engine.view(
         "simulation._entries",
-        f"select 'published' as world, {columns}, {types} from loyalty.entries where entry_date <= $last"
-        f" union all select 'simulated', {columns}, entry_type from loyalty._entries_now where entry_date <= $last",
+        f"select 'published' as world, {columns}, {types} from loyalty.entries where entry_date <= $last group by all"
+        f" having points <> 0 union all select 'simulated', {columns}, entry_type from loyalty._entries_now"
+        " where entry_date <= $last group by all having points <> 0",
         {"last": last},
     )
     stays = "card_id, program_id, tier_id, level, valid_from, valid_to"
