@@ -53,7 +53,8 @@ def line(values: Sequence[Decimal], among: Sequence[Decimal] = ()) -> str:
     ``among``: what else is drawn in the same box, so that both go by one scale.
     """
     low, high = min(*values, *among, Decimal(0)), max(*values, *among, Decimal(0))
-    span, last = high - low or 1, max(len(values) - 1, 1)
+    high = high if high > low else low + 1  # nothing but zeros lies on the ground
+    span, last = high - low, max(len(values) - 1, 1)
     return " ".join(f"{100 * n / last:.2f},{100 * (high - value) / span:.2f}" for n, value in enumerate(values))
 
 
