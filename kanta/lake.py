@@ -271,6 +271,7 @@ class Lake:
 
     @cached_property
     def catalog(self) -> SqlCatalog:
+        import pyiceberg.io.pyarrow  # noqa: F401  # a commit would load it
         from pyiceberg.catalog.sql import SqlCatalog
 
         self.root.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -412,6 +414,7 @@ def run(
     if judge is None:
         with quality.Judge() as own:
             return run(home, first, last, each_night=each_night, reporter=reporter, judge=own)
+    Thread(target=_load_libraries).start()
     reporter = reporter or Reporter(quiet=True)
     nights = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     result: dict[str, Any] = {}
@@ -425,6 +428,12 @@ def run(
         result["distribution"] = run_stage(home, "distribution", day, reporter)
     result["open_quarantine"], result["missing"] = _open_matters(home, nights)
     return result
+
+
+def _load_libraries() -> None:
+    """Loads what later stages need, a second each, while the first ones wait for the engine."""
+    for name in ("kanta.ledger", "pyiceberg.io.pyarrow", "pyiceberg.catalog.sql"):
+        import_module(name)
 
 
 def _open_matters(home: Home, nights: Iterable[date]) -> tuple[int, list[str]]:
