@@ -205,9 +205,11 @@ class Book:
         for session in (Session(*row) for row in self._engine.rows(_SESSIONS)):
             found[session.line].append(session)
         # What this block has moved is not kept yet, but it counts.
-        for line in found.keys() & {(database, job) for database, job, _ in self.moved}:
-            by_sequence = {session.sequence: session for session in found[line]}
-            by_sequence |= {session.sequence: session for session in self.moved.values() if session.line == line}
+        moved: dict[Line, dict[int, Session]] = defaultdict(dict)
+        for session in self.moved.values():
+            moved[session.line][session.sequence] = session
+        for line in found.keys() & moved.keys():
+            by_sequence = {session.sequence: session for session in found[line]} | moved[line]
             found[line] = [by_sequence[sequence] for sequence in sorted(by_sequence)]
         return found
 
