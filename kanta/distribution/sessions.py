@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from kanta import night
 from kanta.contracts import contract_of
+from kanta.distribution import steps
 from kanta.distribution.protocol import Acknowledgement, Manifest, Place, Totals, sha256
 from kanta.home import Home
 from kanta.programme.model import Distribution
@@ -131,7 +132,8 @@ select
 from distribution.session_states
 """
 
-_SESSIONS = """
+#: The sessions that may decide what comes next.
+_THAT_MATTER = """
 with
 
 marked as (
@@ -142,19 +144,24 @@ marked as (
         max(sequence) filter (where was_available) as last_available,
         max(sequence) filter (where reason in ('totals', 'erased', 'gone')) as last_broken
     from distribution._states
-    semi join distribution._lines using (database, job)
     group by database, job
-),
+)
+
+select states.*
+from distribution._states as states
+inner join marked using (database, job)
+where
+    states.state not in ('no_data', 'applied', 'canceled')
+    or states.sequence in (marked.last, marked.last_available, marked.last_broken)
+"""
+
+_SESSIONS = """
+with
 
 wanted as (
-    select states.*
-    from distribution._states as states
-    inner join marked using (database, job)
-    left join distribution._also as also using (database, job, sequence)
-    where
-        states.state not in ('no_data', 'applied', 'canceled')
-        or states.sequence in (marked.last, marked.last_available, marked.last_broken)
-        or also.sequence is not null
+    select * from distribution._that_matter semi join distribution._lines using (database, job)
+    union
+    select * from distribution._states semi join distribution._also using (database, job, sequence)
 )
 
 select
@@ -189,8 +196,12 @@ class Book:
         self._now = datetime.now(UTC)
         self.moved: dict[tuple[str, str, int], Session] = {}
         self._heard: dict[Line, Heard] = {}
+        new = steps.attach(stage)
         stage.attach("distribution.session_states", "distribution.packages", "distribution.acknowledgements")
         stage.engine.define("distribution._states", _STATES)  # asked several times; packages only for those it gives
+        stage.engine.define("distribution._that_matter", _THAT_MATTER)
+        if new:
+            steps.keep(stage, "distribution._that_matter")
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -201,7 +212,13 @@ class Book:
         """
         found: dict[Line, list[Session]] = {line: [] for line in lines}
         self._ask(((*line, 0) for line in found), "distribution._lines")
-        self._ask(((place.database, place.job, place.sequence) for place in also), "distribution._also")
+        asked = {(place.database, place.job, place.sequence) for place in also}
+        self._ask(sorted(asked), "distribution._also")
+        known = "select count(*) from distribution._also semi join distribution._states using (database, job, sequence)"
+        if asked - self.moved.keys() and int(self._engine.value(known)) < len(asked):
+            # A store answers of a package that is long done with.
+            steps.attach_all(self._stage)
+            self._engine.define("distribution._states", _STATES)
         for session in (Session(*row) for row in self._engine.rows(_SESSIONS)):
             found[session.line].append(session)
         # What this block has moved is not kept yet, but it counts.
@@ -214,27 +231,40 @@ class Book:
         return found
 
     def heard(self, lines: Iterable[Line]) -> dict[Line, Heard]:
-        """What is believed of each line's acknowledgements, with what this block has come to believe."""
+        """What is believed of each line's acknowledgements, with what this block has come to believe.
+
+        ``attempts`` are those of the sessions that :meth:`sessions` was last asked for by place.
+        """
         wanted = list(lines)
         found = {line: Heard() for line in wanted if line not in self._heard}
         self._ask(((*line, 0) for line in found), "distribution._lines")
         rows = self._engine.rows(
             """
             select
-                database, job, sequence, max(attempt),
+                database, job, max(sequence),
                 max(case when reason = 'reused' then applied_sequence else 0 end),
-                max_by(applied_sequence, attempt), max_by(coalesce(applied_manifest_sha256, ''), attempt)
+                max_by(applied_sequence, sequence * 4294967296 + attempt),
+                max_by(coalesce(applied_manifest_sha256, ''), sequence * 4294967296 + attempt)
             from distribution.acknowledgements
-            where disbelief is null and (database, job) in (select (database, job) from distribution._lines)
-            group by database, job, sequence
-            order by database, job, sequence
+            semi join distribution._lines using (database, job)
+            where disbelief is null
+            group by database, job
             """
         )
-        for database, job, sequence, attempt, beyond, *base in rows:
-            heard = found[database, job]
-            heard.attempts[sequence] = attempt
-            heard.highest, heard.beyond = sequence, max(heard.beyond, beyond)
-            heard.base = (base[0], base[1])
+        for database, job, highest, beyond, *base in rows:
+            found[database, job] = Heard(highest, {}, beyond, (base[0], base[1]))
+        rows = self._engine.rows(
+            """
+            select database, job, sequence, max(attempt)
+            from distribution.acknowledgements
+            semi join distribution._also using (database, job, sequence)
+            where disbelief is null
+            group by database, job, sequence
+            """
+        )
+        for database, job, sequence, attempt in rows:
+            if (database, job) in found:
+                found[database, job].attempts[sequence] = attempt
         self._heard |= found
         return {line: self._heard[line] for line in wanted}
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pytest
 
 from kanta import contracts, distribution, models, night, store
-from kanta.distribution import Session, sending, view
+from kanta.distribution import Session, sending, steps, view
 from kanta.distribution import held as held_rows
 from kanta.distribution.packing import FULL, Parcel, pack
 from kanta.distribution.planning import Work
@@ -369,6 +369,8 @@ def chain(published: Chain, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     with Engine(published.stores / "work") as engine:
         memory = published.memory = Memory(engine)
         monkeypatch.setattr(night, "stage", memory.stage)
+        monkeypatch.setattr(steps, "attach", lambda stage: False)
+        monkeypatch.setattr(steps, "attach_all", lambda stage: None)
         monkeypatch.setattr(sending, "next_mark", lambda home: memory.seq + 1)
         yield published
 
