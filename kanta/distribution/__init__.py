@@ -65,11 +65,14 @@ def acknowledge(home: Home, business_date: date, databases: Collection[str] | No
     cannot be believed is recorded with the reason and changes nothing.
     """
     rules = view.rules(home)
-    answers = inbox.read(transport.inbox(home), rules, databases)
+    box = sending.answers_of(home, rules, None)
+    answers = box.read(databases)
     if not answers:
         return []
     with recording(home, business_date, rules) as book:
         inbox.take_in(book, answers)
+    if databases is None:
+        box.taken_in(sending.next_mark(home) - 1)
     return [book.moved[key] for key in sorted(book.moved)]
 
 

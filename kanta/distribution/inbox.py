@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from kanta.distribution import keys, transport
@@ -24,13 +28,15 @@ HOPELESS = frozenset({"gap", "reused", "totals"})
 class Answer:
     """One acknowledgement file: where it lies, its hash, what it says; None when it is none.
 
-    ``signed``: whether it has the signature that its database's acknowledgements must have, if they must.
+    ``signed``: whether it has the signature that its database's acknowledgements must have, if they must; ``there``:
+    whether it could be read at all.
     """
 
     place: Place
     file_sha256: str
     said: Acknowledgement | None
     signed: bool = True
+    there: bool = True
 
     @property
     def order(self) -> tuple[str, str, int, int]:
@@ -38,9 +44,70 @@ class Answer:
         return self.place.database, self.place.job, self.place.sequence, self.said.attempt if self.said else 0
 
 
-def read(inbox: transport.Transport, rules: Distribution, databases: Collection[str] | None = None) -> list[Answer]:
-    """All acknowledgements in the inbox; ``databases``: only theirs."""
-    return list(_read(inbox, rules, databases))
+class Inbox:
+    """The acknowledgements in a place, without those that were taken in before.
+
+    What was taken in is known by each file's size and time (``lake/sent/answers.<group>.parquet``), so that a night
+    reads tonight's answers and not those of all nights that are kept. Losing that file costs reading them once more;
+    one that is ahead of the lake's changes (``mark``) is of a lake that is no more, and counts as lost.
+    """
+
+    def __init__(self, place: transport.Transport, rules: Distribution, file: Path, mark: int) -> None:
+        self._place, self._rules, self._file, self._mark = place, rules, file, mark
+        self._before = self._known()
+        self._found: dict[str, str] = {}
+
+    def read(self, databases: Collection[str] | None = None) -> list[Answer]:
+        """The acknowledgements that are new or were changed; ``databases``: only theirs (default: all)."""
+        return list(self._read(databases))
+
+    def taken_in(self, mark: int) -> None:
+        """What was read is recorded, so it need not be read again. ``mark``: the lake's last change."""
+        if self._found == self._before and mark == self._mark:
+            return
+        table = pa.table({"path": pa.array(self._found, pa.string()), "stamp": pa.array(self._found.values())})
+        part = self._file.with_name(f"{self._file.name}.{os.getpid()}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table.replace_schema_metadata({"kanta.mark": str(mark)}), part)
+        part.replace(self._file)
+
+    def _known(self) -> dict[str, str]:
+        try:
+            table = pq.read_table(self._file)
+            if int(table.schema.metadata[b"kanta.mark"]) > self._mark:
+                return {}
+            return dict(zip(table["path"].to_pylist(), table["stamp"].to_pylist(), strict=True))
+        except (OSError, KeyError, TypeError, ValueError):
+            return {}
+
+    def _read(self, databases: Collection[str] | None) -> Iterator[Answer]:
+        for database in sorted(filter(is_plain, databases if databases is not None else self._names(""))):
+            found = self._rules.keys.get(database)
+            verify = found.verify if isinstance(found, DatabaseKeys) else ()
+            for job in filter(is_plain, self._names(database)):
+                stamps = self._stamps(f"{database}/{job}")
+                for name, stamp in stamps.items():
+                    if sequence := acknowledged_sequence(name):
+                        place = Place(database=database, job=job, sequence=sequence)
+                        whole = f"{stamp} {stamps.get(name + SIGNATURE, '')}".strip()
+                        if self._before.get(place.acknowledgement) != whole:
+                            answer = _answer(self._place, place, verify)
+                            yield answer
+                            if not answer.there:
+                                continue
+                        self._found[place.acknowledgement] = whole
+
+    def _names(self, path: str) -> list[str]:
+        try:
+            return self._place.names(path)
+        except OSError:  # a store's folder that cannot be listed says nothing; the others' do
+            return []
+
+    def _stamps(self, path: str) -> dict[str, str]:
+        try:
+            return self._place.stamps(path)
+        except OSError:
+            return {}
 
 
 def take_in(book: Book, answers: list[Answer]) -> None:
@@ -61,29 +128,12 @@ def take_in(book: Book, answers: list[Answer]) -> None:
         _take_in(book, heard[line], {session.sequence: session for session in sessions[line]}, list(answered))
 
 
-def _read(inbox: transport.Transport, rules: Distribution, databases: Collection[str] | None) -> Iterator[Answer]:
-    for database in sorted(filter(is_plain, databases if databases is not None else _names(inbox, ""))):
-        found = rules.keys.get(database)
-        verify = found.verify if isinstance(found, DatabaseKeys) else ()
-        for job in filter(is_plain, _names(inbox, database)):
-            for name in _names(inbox, f"{database}/{job}"):
-                if sequence := acknowledged_sequence(name):
-                    yield _answer(inbox, Place(database=database, job=job, sequence=sequence), verify)
-
-
-def _names(inbox: transport.Transport, path: str) -> list[str]:
-    try:
-        return inbox.names(path)
-    except OSError:  # a store's folder that cannot be listed says nothing; the others' do
-        return []
-
-
 def _answer(inbox: transport.Transport, place: Place, verify: Collection[str]) -> Answer:
     try:
         content = inbox.read(place.acknowledgement, MOST_BYTES) or b""
         signature = inbox.read(place.acknowledgement + SIGNATURE, MOST_BYTES) if verify else None
     except OSError as error:
-        return Answer(place, sha256(str(error).encode()), None)
+        return Answer(place, sha256(str(error).encode()), None, there=False)
     signed = not verify or keys.is_signed(content, signature, verify)
     file_sha256 = sha256(content + (signature or b""))
     try:

@@ -91,7 +91,7 @@ def _parts(
     engine.register("distribution._wanted", table)
     of = contract(dataset)
     made: dict[str, Part | str] = {}
-    runs = _runs(engine, form, of, shared)
+    runs = _runs(engine, form, _rows(of, shared, set(wanted.values())), of)
     for number, (label, of_label) in enumerate(groupby(runs, key=itemgetter(0))):
         made[label] = _write(form, of, staging / f"{form}.{dataset}.{number:06d}.part", of_label)
     for parcel in parcels:
@@ -104,12 +104,10 @@ def _newest(engine: Engine, dataset: str) -> int:
     return int(engine.value(f"select coalesce(max(changed_at), 0) from sent.{dataset}")) - 1
 
 
-def _runs(engine: Engine, form: str, of: Contract, shared: bool) -> Iterator[tuple[str, int, int, Any]]:
+def _runs(engine: Engine, form: str, rows: str, of: Contract) -> Iterator[tuple[str, int, int, Any]]:
     """A dataset's rows by label and key: (label, rows, tombstones, their text or their columns), a run at a time."""
     order = ", ".join(("label", *of.key))
-    select = (
-        f"select label, op = 'D' as gone, {formats.projection(form, of)} from ({_rows(of, shared)}) order by {order}"
-    )
+    select = f"select label, op = 'D' as gone, {formats.projection(form, of)} from ({rows}) order by {order}"
     for batch in engine.con.sql(select).to_arrow_reader(_BATCH):
         if not batch.num_rows:
             continue
@@ -129,8 +127,8 @@ def _text(lines: Any, first: int, end: int) -> memoryview:
     return memoryview(text)[offsets[first] : offsets[end]]
 
 
-def _rows(of: Contract, shared: bool) -> str:
-    """The SQL of what each label is to get: all rows, or what changed since its mark."""
+def _rows(of: Contract, shared: bool, since: set[int]) -> str:
+    """The SQL of what each label is to get: all rows, or what changed since its mark (of ``since``)."""
     now, sent = f"distribution._{of.dataset}", f"sent.{of.dataset}"
     texts = {column.name for column in of.columns if column.key and column.type == "VARCHAR"}
     values = ", ".join(f"coalesce(now.{n}, '') as {n}" if n in texts else f"now.{n}" for n in of.names)
@@ -139,22 +137,22 @@ def _rows(of: Contract, shared: bool) -> str:
     )
     nulls = ", ".join(f"sent.{c.name}" if c.key else f"cast(null as {c.type}) as {c.name}" for c in of.columns)
     here = "true" if shared else "{}.database = wanted.label"
-    changed = f"inner join {sent} as sent on {here.format('sent')} and sent.changed_at > wanted.since"
-    return f"""
+    full = f"""
         select wanted.label, 'U' as op, {values}
         from distribution._wanted as wanted
         inner join {now} as now on {here.format("now")}
-        where wanted.since = {FULL}
-        union all
-        select wanted.label, 'U' as op, {values}
-        from distribution._wanted as wanted {changed}
+        where wanted.since = {FULL}"""
+    changed = f"""
+        from distribution._wanted as wanted
+        inner join {sent} as sent on {here.format("sent")} and sent.changed_at > wanted.since"""
+    delta = f"""
+        select wanted.label, 'U' as op, {values} {changed}
         inner join {now} as now on {key}
         where wanted.since <> {FULL} and sent.fingerprint is not null
         union all
-        select wanted.label, 'D' as op, {nulls}
-        from distribution._wanted as wanted {changed}
-        where wanted.since <> {FULL} and sent.fingerprint is null
-    """
+        select wanted.label, 'D' as op, {nulls} {changed}
+        where wanted.since <> {FULL} and sent.fingerprint is null"""
+    return " union all ".join([full] * (FULL in since) + [delta] * bool(since - {FULL}))
 
 
 # ── one file ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -132,6 +132,12 @@ def next_mark(home: Home) -> int:
     return Lake(home).head().seq + 1
 
 
+def answers_of(home: Home, rules: Distribution, data_group: str | None) -> inbox.Inbox:
+    """The inbox as those who serve this data group read it."""
+    file = home.lake / "sent" / f"answers.{group_name(data_group)}.parquet"
+    return inbox.Inbox(transport.inbox(home), rules, file, next_mark(home) - 1)
+
+
 def kept_from(rules: Distribution, business_date: date) -> date:
     """The first night whose packages are kept and can be a base."""
     return max(business_date, date.min + timedelta(days=rules.retention_days)) - timedelta(days=rules.retention_days)
@@ -163,7 +169,8 @@ class _Night:
                 self.works[database.name, job] = self._work(database, job, asked)
         # The outbox first: a store answers before it takes a package away.
         old: dict[Line, list[int]] = {line: self._look(work) for line, work in self.works.items()}
-        answers = inbox.read(self.inbox, self.rules, [database.name for database in databases])
+        box = answers_of(self.home, self.rules, self.group)
+        answers = box.read([database.name for database in databases])
         with recording(self.home, self.business_date, self.rules) as book:
             inbox.take_in(book, answers)
             gone = self._close(book)
@@ -177,6 +184,7 @@ class _Night:
                 if (lost := work.lost) and lost.business_date < self.business_date:
                     canceled = book.step(lost, "canceled", "lost", "no longer in the outbox, never acknowledged")
                     work.sessions[work.sessions.index(lost)] = canceled
+        box.taken_in(next_mark(self.home) - 1)
         for work in self.works.values():
             held_up = [
                 s for job in self.rules.jobs for s in sessions[work.database.name, job] if s.state == "suspended"

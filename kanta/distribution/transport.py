@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -38,6 +39,9 @@ class Transport(Protocol):
 
     def names(self, path: str = "") -> list[str]:
         """Names in a folder, sorted; none when it is not there."""
+
+    def stamps(self, path: str) -> dict[str, str]:
+        """The same with each file's size and time, as text by which a file that was changed is seen."""
 
     def read(self, path: str, most: int) -> bytes | None:
         """A file's content; None when it is not there. Raises OSError for more than ``most`` bytes and for no file."""
@@ -90,15 +94,21 @@ class Folders:
         except FileNotFoundError:
             return []
 
+    def stamps(self, path: str) -> dict[str, str]:
+        try:
+            with os.scandir(self.root / path) as found:
+                stats = {entry.name: entry.stat(follow_symlinks=False) for entry in found}
+        except FileNotFoundError:
+            return {}
+        return {name: f"{of.st_size} {of.st_mtime_ns}" for name, of in sorted(stats.items())}
+
     def read(self, path: str, most: int) -> bytes | None:
         return read_file(self.root / path, most)
 
     def upload(self, content: Path | bytes, path: str) -> None:
         target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
-        part.unlink(missing_ok=True)
-        with _opened(content) as source, part.open("wb") as file:
+        with _opened(content) as source, _fresh(part) as file:
             shutil.copyfileobj(source, file)
         part.replace(target)
         _check_size(target.name, target.stat().st_size, content)
@@ -109,6 +119,17 @@ class Folders:
             shutil.rmtree(target) if target.is_dir() and not target.is_symlink() else target.unlink()
         except FileNotFoundError:
             return
+
+
+def _fresh(path: Path) -> IO[bytes]:
+    """A new file to write; what lay there goes first, so that nothing is ever written through a link."""
+    try:
+        return path.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        path.unlink()
+    return path.open("xb")
 
 
 def _check_size(name: str, arrived: int | None, content: Path | bytes) -> None:
@@ -159,6 +180,9 @@ class Patient:
 
     def names(self, path: str = "") -> list[str]:
         return self._try(lambda: self._place.names(path))
+
+    def stamps(self, path: str) -> dict[str, str]:
+        return self._try(lambda: self._place.stamps(path))
 
     def read(self, path: str, most: int) -> bytes | None:
         return self._try(lambda: self._place.read(path, most))
@@ -239,10 +263,14 @@ class Sftp:
         return opened
 
     def names(self, path: str = "") -> list[str]:
+        return list(self.stamps(path))
+
+    def stamps(self, path: str) -> dict[str, str]:
         try:
-            return sorted(self._do(lambda sftp: sftp.listdir(self._at(path))))
+            found = self._do(lambda sftp: sftp.listdir_attr(self._at(path)))
         except FileNotFoundError:
-            return []
+            return {}
+        return {of.filename: f"{of.st_size} {of.st_mtime}" for of in sorted(found, key=attrgetter("filename"))}
 
     def read(self, path: str, most: int) -> bytes | None:
         def content(sftp: Any) -> bytes:
@@ -338,10 +366,13 @@ class Bucket:
         )
 
     def names(self, path: str = "") -> list[str]:
+        return list(self.stamps(path))
+
+    def stamps(self, path: str) -> dict[str, str]:
         from pyarrow.fs import FileSelector
 
         found = self._files.get_file_info(FileSelector(str(self._root / path), allow_not_found=True))
-        return sorted(info.base_name for info in found)
+        return {of.base_name: f"{of.size} {of.mtime_ns}" for of in sorted(found, key=attrgetter("base_name"))}
 
     def read(self, path: str, most: int) -> bytes | None:
         if self._size(path) is None:

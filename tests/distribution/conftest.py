@@ -338,7 +338,7 @@ class Memory:
         yield SimpleNamespace(engine=self._engine, seq=self.seq + 1, attach=lambda *tables: None, append=append)
         self.seq += bool(new)
         for table, made in new:
-            self._kept[table].append(made)
+            self._kept[table] = [pa.concat_tables([*self._kept[table], made]).combine_chunks()]
 
     def tables(self) -> tuple[int, dict[str, list[pa.Table]]]:
         return self.seq, {name: list(kept) for name, kept in self._kept.items()}

@@ -14,6 +14,7 @@ import pytest
 from kanta.distribution.inbox import Answer, disbelief
 from kanta.distribution.protocol import Acknowledgement, Place
 from kanta.distribution.sessions import Heard, Session
+from kanta.distribution.transport import Folders
 from tests.distribution.conftest import NIGHT, OPENING, Chain, held
 
 DAY = timedelta(days=1)
@@ -138,6 +139,37 @@ def test_an_acknowledgement_seen_before_is_not_taken_in_again(chain: Chain) -> N
     os.utime(chain.ack(1))
     assert chain.acknowledge() == []
     assert disbelieved(chain) == [(1, 1, None)]
+
+
+def test_an_answer_is_read_once_and_again_when_it_is_changed_or_what_was_read_is_lost(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain.has_settled()
+    opened, read = list[str](), Folders.read
+
+    def counted(self: Folders, path: str, most: int) -> bytes | None:
+        opened.append(path)
+        return read(self, path, most)
+
+    monkeypatch.setattr(Folders, "read", counted)
+
+    def acknowledged() -> tuple[list[str], int]:
+        opened.clear()
+        chain.acknowledge()
+        return list(opened), len(chain.rows("distribution.acknowledgements", "file_sha256"))
+
+    path = "S001/1050/00000001.ack.json"
+    assert acknowledged() == ([], 1)
+    other = json.loads(chain.ack(1).read_bytes()) | {"attempt": 2}
+    chain.ack(1).write_text(json.dumps(other, separators=(",", ":")) + "\n")
+    assert acknowledged() == ([path], 2), "another attempt has as many bytes"
+    assert acknowledged() == ([], 2)
+    for file in (chain.home.lake / "sent").glob("answers.*"):
+        file.write_bytes(b"PAR1")
+    assert acknowledged() == ([path], 2)
+    assert chain.memory is not None
+    chain.memory.seq -= 1  # a lake that was restored
+    assert acknowledged()[0] == [path]
 
 
 def test_a_replayed_attempt_is_reported_and_moves_nothing(chain: Chain) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kanta import contracts, distribution, night
 from kanta.distribution import figures
-from kanta.distribution.protocol import LAST_SEQUENCE
+from kanta.distribution.protocol import LAST_SEQUENCE, Place
 from kanta.distribution.sessions import FINAL, NEXT, Session, recording
 from kanta.distribution.transport import Folders
 from kanta.errors import KantaError
@@ -454,6 +455,28 @@ def test_stores_that_are_silent_and_stores_without_tonights_packages_are_named(p
     assert found == [("S001", "1050", NIGHT, 3, "available", 2)]
     with pytest.raises(KantaError, match="not published"):
         figures.late(published.home, NIGHT + 3 * DAY)
+
+
+def test_a_recording_reads_the_steps_that_matter_and_what_is_new(published: Chain) -> None:
+    line, kept = ("S001", "1050"), published.home.lake / "sent" / "steps.parquet"
+
+    def sessions(*also: int) -> list[tuple[int, str]]:
+        places = [Place(database="S001", job="1050", sequence=sequence) for sequence in also]
+        with recording(published.home, NIGHT) as book:
+            return [(session.sequence, session.state) for session in book.sessions([line], places)[line]]
+
+    for sequence, states in enumerate((["available", "applied"], ["no_data"], ["no_data"], ["available"]), start=1):
+        with recording(published.home, NIGHT) as book:
+            session = book.begin(line, sequence, NIGHT, "nordic")
+            for state in states:
+                session = book.step(session, state)
+    assert sessions() == [(4, "available")]
+    assert set(pq.read_table(kept)["sequence"].to_pylist()) == {4}
+    assert sessions(1, 3, 9) == [(1, "applied"), (3, "no_data"), (4, "available")], "what a store answers of is read"
+    for worthless in (pq.read_table(kept).slice(0, 0).replace_schema_metadata({"kanta.files": '["merged"]'}), None):
+        pq.write_table(worthless, kept) if worthless is not None else kept.write_bytes(b"PAR1")
+        assert sessions() == [(4, "available")]
+        assert sessions(1) == [(1, "applied"), (4, "available")]
 
 
 def test_nothing_is_left_behind_in_the_lake(published: Chain) -> None:

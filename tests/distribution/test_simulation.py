@@ -62,12 +62,12 @@ def day_of_trade(chance: random.Random, retailer: Retailer, stores: int) -> list
 
     Gives the customers erased today.
     """
-    for row in chance.sample(retailer.lots, len(retailer.lots) // 10):
+    for row in chance.sample(retailer.lots, len(retailer.lots) // 20):
         row["points"] = Decimal(chance.randrange(1, 9))
-    for row in chance.sample(retailer.cards, len(retailer.cards) // 20 + 1):
+    for row in chance.sample(retailer.cards, len(retailer.cards) // 50 + 1):
         row["channel_id"] = f"S{chance.randrange(stores):03d}"
     gone = []
-    for row in chance.sample(retailer.customers["customers"], len(retailer.customers["customers"]) // 20 + 1):
+    for row in chance.sample(retailer.customers["customers"], len(retailer.customers["customers"]) // 50 + 1):
         row["first_name"] = chance.choice(["Åsa", 'Quote"d', "Semi,colon", "Pipe|\\n", "Two\nlines"])
         if row["status"] != "erased":
             row["status"] = chance.choice(["synced"] * 4 + ["pending"])
@@ -293,39 +293,35 @@ class World:
     def check(self, name: str) -> bool:
         """Where a store stands at what was sent last, it holds the view; gives whether it does so for all jobs."""
         behind = 0
-        for job in JOBS:
-            if self.position(name, job) != self.sent.get((name, job)):
+        for job, (position, found) in self.in_shop(name).items():
+            if position != self.sent.get((name, job)):
                 behind += 1
                 continue
             self.counts["checked"] += 1
-            found = self.shops[name].holds(job) if name in self.shops else self.in_file(name, job)
             for dataset, rows in self.views[name, job].items():
                 assert found[dataset] == rows, (name, job, dataset, found[dataset] ^ rows)
         self.counts["behind"] += behind
         return not behind
 
-    def in_file(self, name: str, job: str) -> Held:
-        """What a reference receiver holds."""
-        found: Held = {dataset: set() for dataset in JOBS[job]}
-        file = self.chain.stores / f"{name}.duckdb"
-        if file.exists():
-            with duckdb.connect(file, read_only=True) as con:
-                for dataset in JOBS[job]:
-                    cells = ", ".join(f"coalesce(cast({name} as varchar), '')" for name in contract(dataset).names)
-                    found[dataset] = set(con.execute(f"select {cells} from {dataset}").fetchall())
-        return found
-
-    def position(self, name: str, job: str) -> tuple[int, str] | None:
-        """The sequence and hash a store stands at."""
-        if name in self.shops:
-            known = self.shops[name].applied[job]
-            return (max(known), known[max(known)]) if known else None
+    def in_shop(self, name: str) -> dict[str, tuple[tuple[int, str] | None, Held]]:
+        """By job: the sequence and hash a store stands at, and what it holds."""
+        if shop := self.shops.get(name):
+            last = {job: max(shop.applied[job].items(), default=None) for job in JOBS}
+            return {job: (last[job], shop.holds(job)) for job in JOBS}
         file = self.chain.stores / f"{name}.duckdb"
         if not file.exists():
-            return None
+            return {job: (None, {}) for job in JOBS}
+        found = {}
         with duckdb.connect(file, read_only=True) as con:
-            query = "select sequence, manifest_sha256 from receiver.applied where job = ? order by sequence desc"
-            return con.execute(query, [job]).fetchone()
+            for job, datasets in JOBS.items():
+                query = "select sequence, manifest_sha256 from receiver.applied where job = ? order by sequence desc"
+                held: Held = {}
+                if (last := con.execute(query, [job]).fetchone()) is not None:
+                    for dataset in datasets:
+                        cells = ", ".join(f"coalesce(cast({name} as varchar), '')" for name in contract(dataset).names)
+                        held[dataset] = set(con.execute(f"select {cells} from {dataset}").fetchall())
+                found[job] = last, held
+        return found
 
     def look(self, engine: Engine, datasets: Iterable[str]) -> None:
         """Keeps the lake's view of every database that is being served, as it has just been worked out."""
@@ -394,7 +390,7 @@ def test_fifty_stores_hold_what_the_lake_says_through_sixty_nights(
 ) -> None:
     counts = simulate(chain, monkeypatch, 50, 60, 3)
     print(counts)
-    assert counts["delta"] > 2000, counts
+    assert counts["delta"] > 1500, counts
     assert counts["checked"] > 5 * counts["behind"], counts
     for what in ("erased", "package lost", "file damaged", "store lost", "store restored", "refused", "canceled lost"):
         assert counts[what] > 5, counts
