@@ -9,11 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from kanta import contracts
 from kanta.contracts import Contract
@@ -54,6 +55,11 @@ def is_plain(name: str) -> bool:
     return _PLAIN.fullmatch(name) is not None
 
 
+def _day(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
 class Message(BaseModel):
     """Strict: nothing is converted, nothing unknown is passed over."""
 
@@ -82,7 +88,7 @@ class Manifest(Message):
     base_sequence: Position
     applies_to: dict[str, Sha256]
     previous_manifest_sha256: Sha256 | None
-    business_date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    business_date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_day)]
     datasets: tuple[DatasetFile, ...]
     control_totals: Totals
 

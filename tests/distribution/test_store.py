@@ -211,6 +211,7 @@ def test_1_one_receiver_at_a_time(outbox: Outbox, shop: Store) -> None:
     [
         {"sequence": 2}, {"database": "S002"}, {"job": "1010"}, {"database": "../S001"}, {"sequence": "1"},
         {"mode": "other"}, {"datasets": "none"}, {"unknown": 1}, {"base_sequence": -1}, {"business_date": "today"},
+        {"business_date": "2026-02-30"},
         {"control_totals": None}, {"applies_to": {"1": "no hash"}}, {"schema_version": None},
     ],
     ids=str,
