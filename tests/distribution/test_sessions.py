@@ -345,7 +345,7 @@ def test_killed_before_any_commit_the_next_run_is_right(
 
 
 def everything(chain: Chain) -> None:
-    chain.has_sent()
+    chain.send()
     chain.apply()
     chain.acknowledge()
 
