@@ -196,6 +196,7 @@ class Book:
         self._now = datetime.now(UTC)
         self.moved: dict[tuple[str, str, int], Session] = {}
         self._heard: dict[Line, Heard] = {}
+        self._ask((), "distribution._also")
         new = steps.attach(stage)
         stage.attach("distribution.session_states", "distribution.packages", "distribution.acknowledgements")
         stage.engine.define("distribution._states", _STATES)  # asked several times; packages only for those it gives

@@ -60,7 +60,7 @@ order by not (state like '%\\_failed' escape '\\' or state = 'suspended'), datab
 
 
 #: The lines with packages of earlier nights that their store has not taken, the longest silent first.
-_SILENT = """
+SILENT = """
 select
     database,
     job,
@@ -87,4 +87,4 @@ def read(window: Window) -> list[Session]:
 
 def silent(window: Window) -> list[Silent]:
     """The lines that have not taken packages of earlier nights, the longest silent first."""
-    return window.each(Silent, _SILENT)
+    return window.each(Silent, SILENT)

@@ -24,6 +24,7 @@ from kanta.distribution.transport import Folders
 from kanta.errors import KantaError
 from kanta.home import Home
 from kanta.lake import Lake
+from kanta.report import packages
 from tests.distribution.conftest import NIGHT, OPENING, Chain, Retailer, held
 
 DAY = timedelta(days=1)
@@ -451,7 +452,7 @@ def test_stores_that_are_silent_and_stores_without_tonights_packages_are_named(p
     assert figures.late(published.home, NIGHT + 2 * DAY) == ["S002"]
     with night.stage(published.home, "reading", NIGHT) as stage:
         stage.attach("distribution.session_states")
-        found = stage.engine.rows(figures.SILENT, {"night": NIGHT + 2 * DAY})
+        found = stage.engine.rows(packages.SILENT, {"night": NIGHT + 2 * DAY})
     assert found == [("S001", "1050", NIGHT, 3, "available", 2)]
     with pytest.raises(KantaError, match="not published"):
         figures.late(published.home, NIGHT + 3 * DAY)
