@@ -29,7 +29,7 @@ def receipts(engine: object, customers: int) -> None:
             'T' || n as transaction_id, 'S' || (n % 50) as channel_id,
             date '2026-01-31' - cast(hash(n) % 730 as integer) as business_date, business_date as posted_date,
             'sale' as type, 'K' || (hash(n * 7 + 1) % {customers}) as customer_id, null::varchar as loyalty_card_id,
-            'USD' as currency, cast(hash(n * 3 + 2) % 20000 as decimal(18, 2)) * 0.01 as net_amount,
+            'USD' as currency, cast(cast(hash(n * 3 + 2) % 20000 as integer) * 0.01 as decimal(18, 2)) as net_amount,
             0.00::decimal(18, 2) as tax_amount, 0.00::decimal(18, 2) as charges_amount
         from range({customers * 10}) as numbers (n)
         """

@@ -7,8 +7,7 @@ with
 samples as (
     select
         run,
-        version,
-        definition,
+        scope,
         as_of,
         period_end,
         lifetime_unit,
@@ -21,8 +20,7 @@ samples as (
 
     select
         run,
-        version,
-        definition,
+        scope,
         as_of,
         period_end,
         lifetime_unit,
@@ -34,8 +32,7 @@ samples as (
 
 purchases as (
     select
-        version,
-        definition,
+        scope,
         customer_id,
         business_date,
         posted_date,
@@ -56,8 +53,7 @@ days as (
         sum(purchases.amount) as amount
     from purchases
     inner join samples
-        on purchases.version = samples.version
-        and purchases.definition = samples.definition
+        on purchases.scope = samples.scope
         and purchases.business_date <= samples.period_end
         and purchases.posted_date <= samples.as_of
     group by

@@ -8,8 +8,7 @@ with
 runs as (
     select
         run,
-        version,
-        definition,
+        scope,
         as_of,
         period_start,
         period_end,
@@ -21,8 +20,7 @@ runs as (
 
 purchases as (
     select
-        version,
-        definition,
+        scope,
         customer_id,
         business_date,
         posted_date,
@@ -42,8 +40,7 @@ customers as (
         count(*) - count(purchases.amount) as without_rate
     from purchases
     inner join runs
-        on purchases.version = runs.version
-        and purchases.definition = runs.definition
+        on purchases.scope = runs.scope
         and purchases.business_date between runs.period_start and runs.period_end
         and purchases.posted_date <= runs.as_of
     group by
@@ -60,8 +57,7 @@ purchase_days as (
         purchases.business_date
     from purchases
     inner join runs
-        on purchases.version = runs.version
-        and purchases.definition = runs.definition
+        on purchases.scope = runs.scope
         and purchases.business_date between runs.period_start and runs.period_end
         and purchases.posted_date <= runs.as_of
     where

@@ -1,11 +1,12 @@
 -- Purchases of known customers, and returns where they count, as each due definition sees them.
--- grain: version, definition, transaction_id
+-- grain: scope, transaction
 -- why: the same for all dates of a definition. Each amount is rounded half-up to cents of the accounting currency
 -- on its own; without a rate on or before the day it is empty: such a purchase counts, its money does not.
 with
 
 definitions as (
     select distinct
+        scope,
         version,
         definition,
         accounting_currency,
@@ -16,11 +17,16 @@ definitions as (
 
 channel_days as (
     select
-        version,
-        definition,
-        channel_id,
-        business_date
-    from rfm._channel_days
+        definitions.scope,
+        definitions.accounting_currency,
+        definitions.amount,
+        definitions.subtract_returns,
+        channel_days.channel_id,
+        channel_days.business_date
+    from rfm._channel_days as channel_days
+    inner join definitions
+        on channel_days.version = definitions.version
+        and channel_days.definition = definitions.definition
 ),
 
 transactions as (
@@ -62,42 +68,39 @@ day_rates as (
 
 seen as (
     select
-        definitions.version,
-        definitions.definition,
+        channel_days.scope,
         coalesce(transactions.customer_id, cards.customer_id) as customer_id,
         transactions.business_date,
         transactions.posted_date,
         transactions.is_purchase,
         transactions.currency,
-        definitions.accounting_currency,
+        channel_days.accounting_currency,
+        -- no wider than it was: a sum of decimals is, and whatever is done with it then takes longer
         case
-            when definitions.amount = 'gross' then transactions.net_amount + transactions.extra_amount
-            else transactions.net_amount
+            when channel_days.amount = 'gross'
+                then cast(transactions.net_amount + transactions.extra_amount as decimal(18, 2))
+            else cast(transactions.net_amount as decimal(18, 2))
         end as amount
     from transactions
     inner join channel_days
         on transactions.channel_id = channel_days.channel_id
         and transactions.business_date = channel_days.business_date
-    inner join definitions
-        on channel_days.version = definitions.version
-        and channel_days.definition = definitions.definition
     left join cards
         on transactions.loyalty_card_id = cards.card_id
         and transactions.business_date between cards.valid_from and cards.valid_to
     where
         transactions.is_purchase
-        or definitions.subtract_returns
+        or channel_days.subtract_returns
 )
 
 select
-    seen.version,
-    seen.definition,
+    seen.scope,
     seen.customer_id,
     seen.business_date,
     seen.posted_date,
     seen.is_purchase,
     case
-        when seen.currency = seen.accounting_currency then cast(seen.amount as decimal(18, 2))
+        when seen.currency = seen.accounting_currency then seen.amount
         else cast(round(seen.amount * day_rates.rate, 2) as decimal(18, 2))
     end as amount
 from seen

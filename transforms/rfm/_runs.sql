@@ -1,6 +1,7 @@
 -- The analyses due: each definition on each of its dates, with all its options.
 -- grain: run (definition, as_of)
--- why: everything after works on all of them in one pass; one small number stands for the two keys.
+-- why: everything after works on all of them in one pass; one small number stands for the two keys,
+-- and another, the scope, for a definition in one version: what it takes in is the same on all its dates.
 with
 
 due as (
@@ -51,6 +52,7 @@ definitions as (
 
 select
     row_number() over (order by due.definition, due.as_of) as run,
+    dense_rank() over (order by due.definition, due.version) as scope,
     due.definition,
     due.as_of,
     due.version,

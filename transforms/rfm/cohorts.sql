@@ -7,8 +7,8 @@ with
 runs as (
     select
         run,
+        scope,
         definition,
-        version,
         as_of,
         period_end
     from rfm._runs
@@ -17,8 +17,7 @@ runs as (
 
 purchases as (
     select
-        version,
-        definition,
+        scope,
         customer_id,
         cast(date_trunc('month', business_date) as date) as month,
         business_date,
@@ -31,33 +30,28 @@ purchases as (
 -- The first run that knows a day's facts, so that each fact is added up once for however many runs.
 days as (
     select distinct
-        version,
-        definition,
+        scope,
         known_on
     from purchases
 ),
 
 known_from as (
     select
-        days.version,
-        days.definition,
+        days.scope,
         days.known_on,
         min(runs.as_of) as as_of
     from days
     inner join runs
-        on days.version = runs.version
-        and days.definition = runs.definition
+        on days.scope = runs.scope
         and days.known_on <= runs.as_of
     group by
-        days.version,
-        days.definition,
+        days.scope,
         days.known_on
 ),
 
 added as (
     select
-        purchases.version,
-        purchases.definition,
+        purchases.scope,
         purchases.customer_id,
         purchases.month,
         known_from.as_of as known_from,
@@ -66,12 +60,10 @@ added as (
         coalesce(sum(purchases.amount), 0) as revenue
     from purchases
     inner join known_from
-        on purchases.version = known_from.version
-        and purchases.definition = known_from.definition
+        on purchases.scope = known_from.scope
         and purchases.known_on = known_from.known_on
     group by
-        purchases.version,
-        purchases.definition,
+        purchases.scope,
         purchases.customer_id,
         purchases.month,
         known_from.as_of
@@ -88,8 +80,7 @@ months as (
         sum(added.revenue) as revenue
     from added
     inner join runs
-        on added.version = runs.version
-        and added.definition = runs.definition
+        on added.scope = runs.scope
         and added.known_from <= runs.as_of
         and added.month <= runs.period_end
     group by
