@@ -232,6 +232,8 @@ class Engine:
         self._view(name, sql)
 
     def _view(self, name: str, sql: str) -> None:
+        if name not in self._views:
+            self.con.execute(f"drop table if exists {name}")
         self.con.execute(f"create or replace view {name} as {sql}")
         self._views.add(name)
 

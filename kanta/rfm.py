@@ -15,11 +15,9 @@ from kanta import models
 if TYPE_CHECKING:
     from kanta.night import Night
 
-MEASURED = (
-    "rfm._runs", "rfm._definition_options", "rfm._options", "rfm._channel_days", "rfm._day_rates", "rfm._purchases",
-    "rfm._measures",
-)  # fmt: skip
-LEVEL = ("rfm._to_score", "rfm._values", "rfm._level_cuts", "rfm._level_scores")
+TAKEN_IN = ("rfm._runs", "rfm._definition_options", "rfm._options", "rfm._channel_days", "rfm._day_rates")
+MEASURED = ("rfm._purchase_days", "rfm._measures")
+LEVEL = ("rfm._to_score", "rfm._values", "rfm._level_cuts")
 MOVED = (
     "rfm._pairs", "rfm._pair_options", "rfm._pair_scores", "rfm._combinations", "rfm._moves", "rfm._movers",
     "rfm._standings",
@@ -55,6 +53,8 @@ def score(night: Night) -> None:
     due = [as_of for (as_of,) in night.engine.rows("select distinct as_of from programme.rfm_due order by as_of")]
     if not due:
         return
+    night.define(*TAKEN_IN)
+    _take_in_purchases(night)
     night.define(*MEASURED)
     _score_by_level(night)
     _put(night, "rfm.scores", due)
@@ -66,6 +66,16 @@ def score(night: Night) -> None:
     _put(night, "rfm.migrations", due)
     _keep_history(night)
     _look_ahead(night)
+
+
+def _take_in_purchases(night: Night) -> None:
+    """Makes ``rfm._purchases`` readable: kept at a month's end, when cohorts and lifetimes read them too; else read
+    once and worked out as they are read, because to keep them all takes more time and room than all the rest."""
+    if night.engine.value("select count(*) from rfm._runs where month_end"):
+        night.define("rfm._purchases")
+        return
+    night.attach("sales.transactions", "reference.loyalty_cards")
+    night.engine.view("rfm._purchases", models.models()["rfm._purchases"].sql, {})
 
 
 def _explain_moves(night: Night) -> None:
@@ -118,5 +128,5 @@ def _score_by_level(night: Night) -> None:
     night.engine.execute(NO_CUTS)
     for _ in range(night.engine.value("select coalesce(max(level), 0) from rfm._options")):
         night.define(*LEVEL)
-        night.engine.execute("insert into rfm._scored by name select * from rfm._level_scores")
+        night.engine.execute(f"insert into rfm._scored by name {models.models()['rfm._level_scores'].sql}")
         night.engine.execute("insert into rfm._cuts by name select * from rfm._level_cuts")

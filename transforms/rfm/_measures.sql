@@ -13,7 +13,6 @@ runs as (
         period_start,
         period_end,
         monetary,
-        frequency_counts,
         recency_unit
     from rfm._runs
 ),
@@ -49,31 +48,12 @@ customers as (
     having count(case when purchases.is_purchase then 1 end) > 0
 ),
 
--- On their own, because counting distinct days costs more than all else and few definitions ask for it.
-purchase_days as (
-    select distinct
-        runs.run,
-        purchases.customer_id,
-        purchases.business_date
-    from purchases
-    inner join runs
-        on purchases.scope = runs.scope
-        and purchases.business_date between runs.period_start and runs.period_end
-        and purchases.posted_date <= runs.as_of
-    where
-        purchases.is_purchase
-        and runs.frequency_counts = 'days'
-),
-
 days as (
     select
         run,
         customer_id,
-        count(*) as days
-    from purchase_days
-    group by
-        run,
-        customer_id
+        days
+    from rfm._purchase_days
 ),
 
 averages as (

@@ -10,85 +10,28 @@ runs as (
         scope,
         definition,
         as_of,
-        period_end
+        last_day(period_end) as last_day
     from rfm._runs
     where month_end
-),
-
-purchases as (
-    select
-        scope,
-        customer_id,
-        cast(date_trunc('month', business_date) as date) as month,
-        business_date,
-        greatest(posted_date, business_date) as known_on,
-        is_purchase,
-        amount
-    from rfm._purchases
-),
-
--- The first run that knows a day's facts, so that each fact is added up once for however many runs.
-days as (
-    select distinct
-        scope,
-        known_on
-    from purchases
-),
-
-known_from as (
-    select
-        days.scope,
-        days.known_on,
-        min(runs.as_of) as as_of
-    from days
-    inner join runs
-        on days.scope = runs.scope
-        and days.known_on <= runs.as_of
-    group by
-        days.scope,
-        days.known_on
-),
-
-added as (
-    select
-        purchases.scope,
-        purchases.customer_id,
-        purchases.month,
-        known_from.as_of as known_from,
-        max(purchases.business_date) as last_day,
-        count(case when purchases.is_purchase then 1 end) as purchases,
-        coalesce(sum(purchases.amount), 0) as revenue
-    from purchases
-    inner join known_from
-        on purchases.scope = known_from.scope
-        and purchases.known_on = known_from.known_on
-    group by
-        purchases.scope,
-        purchases.customer_id,
-        purchases.month,
-        known_from.as_of
 ),
 
 months as (
     select
         runs.run,
-        runs.definition,
-        runs.as_of,
-        added.customer_id,
-        added.month,
-        sum(added.purchases) as purchases,
-        sum(added.revenue) as revenue
-    from added
+        purchases.customer_id,
+        cast(date_trunc('month', purchases.business_date) as date) as month,
+        count(case when purchases.is_purchase then 1 end) as purchases,
+        coalesce(sum(purchases.amount), 0) as revenue
+    from rfm._purchases as purchases
     inner join runs
-        on added.scope = runs.scope
-        and added.known_from <= runs.as_of
-        and added.month <= runs.period_end
+        on purchases.scope = runs.scope
+        and purchases.business_date <= runs.as_of
+        and purchases.posted_date <= runs.as_of
+        and purchases.business_date <= runs.last_day
     group by
         runs.run,
-        runs.definition,
-        runs.as_of,
-        added.customer_id,
-        added.month
+        purchases.customer_id,
+        cast(date_trunc('month', purchases.business_date) as date)
 ),
 
 first_months as (

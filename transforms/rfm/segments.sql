@@ -100,98 +100,30 @@ summed as (
         count(*) as customers,
         sum(purchases) as purchases,
         sum(monetary_total) as revenue,
-        sum(without_rate) as without_rate
-    from scored
-    group by
-        run,
-        segment
-),
-
--- Medians over the values that occur, exactly: halfway between the lower and the upper one.
-occurring as (
-    select
-        run,
-        segment,
-        'recency' as measure,
-        cast(recency as decimal(18, 2)) as value,
-        count(*) as customers
-    from scored
-    group by
-        run,
-        segment,
-        recency
-
-    union all
-
-    select
-        run,
-        segment,
-        'frequency' as measure,
-        cast(frequency as decimal(18, 2)) as value,
-        count(*) as customers
-    from scored
-    group by
-        run,
-        segment,
-        frequency
-
-    union all
-
-    select
-        run,
-        segment,
-        'monetary' as measure,
-        monetary_total as value,
-        count(*) as customers
-    from scored
-    group by
-        run,
-        segment,
-        monetary_total
-),
-
-ranked as (
-    select
-        run,
-        segment,
-        measure,
-        value,
-        2 * sum(customers) over (
-            partition by run, segment, measure
-            order by value
-            rows between unbounded preceding and current row
-        ) as twice_up_to,
-        sum(customers) over (partition by run, segment, measure) as population
-    from occurring
-),
-
-middles as (
-    select
-        run,
-        segment,
-        measure,
+        sum(without_rate) as without_rate,
+        -- medians, exactly: halfway between the lower and the upper one, which is the lower one from above
         cast(
             (
-                min(case when twice_up_to >= population then value end)
-                + min(case when twice_up_to > population then value end)
+                percentile_disc(0.5) within group (order by recency)
+                + percentile_disc(0.5) within group (order by recency desc)
             ) * 0.5
             as decimal(18, 2)
-        ) as median
-    from ranked
-    group by
-        run,
-        segment,
-        measure
-),
-
-medians as (
-    select
-        run,
-        segment,
-        max(case measure when 'recency' then median end) as median_recency,
-        max(case measure when 'frequency' then median end) as median_frequency,
-        max(case measure when 'monetary' then median end) as median_monetary
-    from middles
+        ) as median_recency,
+        cast(
+            (
+                percentile_disc(0.5) within group (order by frequency)
+                + percentile_disc(0.5) within group (order by frequency desc)
+            ) * 0.5
+            as decimal(18, 2)
+        ) as median_frequency,
+        cast(
+            (
+                percentile_disc(0.5) within group (order by monetary_total)
+                + percentile_disc(0.5) within group (order by monetary_total desc)
+            ) * 0.5
+            as decimal(18, 2)
+        ) as median_monetary
+    from scored
     group by
         run,
         segment
@@ -207,17 +139,14 @@ counted as (
         coalesce(totals.customers, 0) as population,
         coalesce(summed.purchases, 0) as purchases,
         coalesce(summed.revenue, 0) as revenue,
-        medians.median_recency,
-        medians.median_frequency,
-        medians.median_monetary,
+        summed.median_recency,
+        summed.median_frequency,
+        summed.median_monetary,
         coalesce(summed.without_rate, 0) as without_rate
     from listed
     left join summed
         on listed.run = summed.run
         and listed.segment = summed.segment
-    left join medians
-        on listed.run = medians.run
-        and listed.segment = medians.segment
     left join totals
         on listed.definition = totals.definition
         and listed.as_of = totals.as_of
