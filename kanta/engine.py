@@ -10,6 +10,7 @@ import os
 import shutil
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +48,9 @@ def folded(text: str) -> str:
 def _connect(workspace: Path, database: str = ":memory:") -> duckdb.DuckDBPyConnection:
     """A database process with every setting explicit."""
     con = duckdb.connect(database)
+    with suppress(OSError):  # a home that may only be read: what fits into memory is still answered
+        if workspace.parent.exists():
+            workspace.mkdir(exist_ok=True)  # what is spilled makes its own folder, but not this one
     settings = {
         "TimeZone": "UTC",
         "threads": os.cpu_count() or 1,

@@ -17,36 +17,13 @@ events as (
         events.consent,
         events.removed,
         checked.normalized,
-        checked.is_valid
+        checked.is_valid,
+        min(events.event_no) over (partition by events.account, events.kind, checked.normalized) as first_no
     from customers._contact_events as events
     inner join customers._checked_values as checked
         on events.kind = checked.kind
         and events.value = checked.value
         and events.country = checked.country
-),
-
-appeared as (
-    select
-        account,
-        kind,
-        normalized,
-        min(event_no) as event_no,
-        min(counts_from) as first_day
-    from events
-    group by
-        account,
-        kind,
-        normalized
-),
-
-contacts as (
-    select
-        account,
-        kind,
-        normalized,
-        first_day,
-        row_number() over (partition by account order by event_no) as contact_no
-    from appeared
 ),
 
 days as (
@@ -59,11 +36,11 @@ days as (
 
 folded as (
     select
-        contacts.account,
-        contacts.contact_no,
-        contacts.kind,
-        contacts.normalized,
+        events.account,
+        events.first_no,
         days.day,
+        any_value(events.kind) as kind,
+        any_value(events.normalized) as normalized,
         max_by(events.removed, events.event_no) as removed,
         max_by(events.value, events.event_no) as value,
         max_by(events.is_valid, events.event_no) as is_valid,
@@ -76,28 +53,21 @@ folded as (
         max(events.event_no) filter (where events.consent is not null) as consent_no,
         max(events.event_no)
             filter (where events.consent is not null and events.channel_id is not null) as channel_no
-    from contacts
-    inner join days
-        on contacts.account = days.account
-        and contacts.kind = days.kind
-        and contacts.first_day <= days.day
+    from days
     inner join events
-        on contacts.account = events.account
-        and contacts.kind = events.kind
-        and contacts.normalized = events.normalized
+        on days.account = events.account
+        and days.kind = events.kind
         and events.counts_from <= days.day
     group by
-        contacts.account,
-        contacts.contact_no,
-        contacts.kind,
-        contacts.normalized,
+        events.account,
+        events.first_no,
         days.day
 ),
 
 completed as (
     select
         account,
-        contact_no,
+        dense_rank() over (partition by account order by first_no) as contact_no,
         kind,
         normalized,
         day,
@@ -110,7 +80,7 @@ completed as (
             order by
                 case when is_marked then marked_no end desc nulls last,
                 case when is_marked then normalized end nulls last,
-                contact_no
+                first_no
         ) = 1 as is_primary,
         coalesce(consent, false) as consent,
         consent_at,

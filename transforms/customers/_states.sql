@@ -14,31 +14,26 @@ changes as (
 ),
 
 winners as (
-    select distinct
+    select
         account,
         column_name,
         counts_from,
-        max(operation_no) over (
-            partition by account, column_name
-            order by counts_from
-            range between unbounded preceding and current row
-        ) as operation_no
+        value
     from changes
+    qualify operation_no = max(operation_no) over (
+        partition by account, column_name
+        order by counts_from
+        range between unbounded preceding and current row
+    )
 )
 
 select
-    winners.account,
-    winners.column_name,
-    winners.counts_from as from_day,
+    account,
+    column_name,
+    counts_from as from_day,
     coalesce(
-        lead(winners.counts_from) over (
-            partition by winners.account, winners.column_name order by winners.counts_from
-        ),
+        lead(counts_from) over (partition by account, column_name order by counts_from),
         date '9999-12-31'
     ) as to_day,
-    changes.value
+    value
 from winners
-inner join changes
-    on winners.account = changes.account
-    and winners.column_name = changes.column_name
-    and winners.operation_no = changes.operation_no
