@@ -52,3 +52,12 @@ def test_another_workspace_has_a_process_of_its_own_while_engines_are_at_work(tm
             str(tmp_path / "one" / "spill"),
             str(tmp_path / "other" / "spill"),
         }
+
+
+def test_what_does_not_fit_into_memory_is_spilled_though_the_workspace_was_never_made(tmp_path: Path) -> None:
+    workspace = tmp_path / "work"
+    with Engine(workspace) as engine:
+        engine.execute("set memory_limit = '20MB'")
+        engine.define("t.big", "select i, cast(hash(i) as varchar) as text from range(1500000) as made (i)")
+        assert engine.value("select sum(i) from t.big") == 1_500_000 * 1_499_999 // 2
+        assert (workspace / "spill").exists()

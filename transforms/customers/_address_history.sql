@@ -20,8 +20,7 @@ events as (
         addresses.country,
         addresses.is_primary,
         addresses.valid_from,
-        addresses.valid_to,
-        min(operations.operation_no) over (partition by operations.owner, addresses.address_id) as first_no
+        addresses.valid_to
     from customers._operations as operations
     inner join landed.customer_addresses as addresses
         on operations.operation_id = addresses.operation_id
@@ -29,6 +28,18 @@ events as (
     where
         operations.status = 'synced'
         and addresses.street is not null
+),
+
+addresses as (
+    select
+        account,
+        address_id,
+        min(counts_from) as first_day,
+        min(operation_no) as first_no
+    from events
+    group by
+        account,
+        address_id
 ),
 
 customers as (
@@ -61,10 +72,10 @@ days as (
 
 folded as (
     select
-        events.account,
-        events.address_id,
+        addresses.account,
+        addresses.address_id,
+        addresses.first_no,
         days.day,
-        min(events.first_no) as first_no,
         max_by(events.name, events.operation_no) filter (where events.name is not null) as name,
         max_by(events.phone, events.operation_no) filter (where events.phone is not null) as phone,
         max_by(events.purpose, events.operation_no) filter (where events.purpose is not null) as purpose,
@@ -80,13 +91,18 @@ folded as (
         max(events.operation_no) filter (where events.is_primary is not null) as marked_no,
         max_by(events.valid_from, events.operation_no) filter (where events.valid_from is not null) as valid_from,
         max_by(events.valid_to, events.operation_no) filter (where events.valid_to is not null) as valid_to
-    from days
+    from addresses
+    inner join days
+        on addresses.account = days.account
+        and addresses.first_day <= days.day
     inner join events
-        on days.account = events.account
+        on addresses.account = events.account
+        and addresses.address_id = events.address_id
         and events.counts_from <= days.day
     group by
-        events.account,
-        events.address_id,
+        addresses.account,
+        addresses.address_id,
+        addresses.first_no,
         days.day
 ),
 

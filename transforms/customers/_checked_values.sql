@@ -22,8 +22,10 @@ inner join customers._contact_events as events
     and versions.kind = events.kind
     and versions.value = events.value
     and events.country = ''
-left join customers._read_values as read_tonight
-    on versions.kind = read_tonight.kind
-    and versions.value = read_tonight.value
-    and read_tonight.country = ''
-where read_tonight.value is null
+where (versions.kind, versions.value) not in (
+    select
+        kind,
+        value
+    from customers._read_values
+    where country = ''
+)

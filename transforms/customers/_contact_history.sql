@@ -17,13 +17,36 @@ events as (
         events.consent,
         events.removed,
         checked.normalized,
-        checked.is_valid,
-        min(events.event_no) over (partition by events.account, events.kind, checked.normalized) as first_no
+        checked.is_valid
     from customers._contact_events as events
     inner join customers._checked_values as checked
         on events.kind = checked.kind
         and events.value = checked.value
         and events.country = checked.country
+),
+
+appeared as (
+    select
+        account,
+        kind,
+        normalized,
+        min(event_no) as event_no,
+        min(counts_from) as first_day
+    from events
+    group by
+        account,
+        kind,
+        normalized
+),
+
+contacts as (
+    select
+        account,
+        kind,
+        normalized,
+        first_day,
+        row_number() over (partition by account order by event_no) as contact_no
+    from appeared
 ),
 
 days as (
@@ -36,11 +59,11 @@ days as (
 
 folded as (
     select
-        events.account,
-        events.first_no,
+        contacts.account,
+        contacts.contact_no,
+        contacts.kind,
+        contacts.normalized,
         days.day,
-        any_value(events.kind) as kind,
-        any_value(events.normalized) as normalized,
         max_by(events.removed, events.event_no) as removed,
         max_by(events.value, events.event_no) as value,
         max_by(events.is_valid, events.event_no) as is_valid,
@@ -53,21 +76,28 @@ folded as (
         max(events.event_no) filter (where events.consent is not null) as consent_no,
         max(events.event_no)
             filter (where events.consent is not null and events.channel_id is not null) as channel_no
-    from days
+    from contacts
+    inner join days
+        on contacts.account = days.account
+        and contacts.kind = days.kind
+        and contacts.first_day <= days.day
     inner join events
-        on days.account = events.account
-        and days.kind = events.kind
+        on contacts.account = events.account
+        and contacts.kind = events.kind
+        and contacts.normalized = events.normalized
         and events.counts_from <= days.day
     group by
-        events.account,
-        events.first_no,
+        contacts.account,
+        contacts.contact_no,
+        contacts.kind,
+        contacts.normalized,
         days.day
 ),
 
 completed as (
     select
         account,
-        dense_rank() over (partition by account order by first_no) as contact_no,
+        contact_no,
         kind,
         normalized,
         day,
@@ -80,7 +110,7 @@ completed as (
             order by
                 case when is_marked then marked_no end desc nulls last,
                 case when is_marked then normalized end nulls last,
-                first_no
+                contact_no
         ) = 1 as is_primary,
         coalesce(consent, false) as consent,
         consent_at,
