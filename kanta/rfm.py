@@ -128,5 +128,6 @@ def _score_by_level(night: Night) -> None:
     night.engine.execute(NO_CUTS)
     for _ in range(night.engine.value("select coalesce(max(level), 0) from rfm._options")):
         night.define(*LEVEL)
-        night.engine.execute(f"insert into rfm._scored by name {models.models()['rfm._level_scores'].sql}")
+        night.engine.view("rfm._level_scores", models.models()["rfm._level_scores"].sql, {})
+        night.engine.execute("insert into rfm._scored by name select * from rfm._level_scores")
         night.engine.execute("insert into rfm._cuts by name select * from rfm._level_cuts")
