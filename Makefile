@@ -43,7 +43,7 @@ down:  ## stops it, and all its processes
 test: setup  ## every test
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations=20
 
-check: setup  ## lint, types, and all but the slow tests: under two minutes
+check: setup  ## lint, types, and all but the slow tests: some four minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
