@@ -24,6 +24,7 @@ from kanta.distribution.protocol import MANIFEST, SCHEMA_VERSION, Manifest, Plac
 from kanta.distribution.sessions import Package, recording
 from kanta.distribution.view import Published
 from kanta.engine import literal
+from kanta.errors import KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 
@@ -192,7 +193,10 @@ def _pack(published: Published, works: Sequence[Work], since: Mapping[tuple[str,
         for work in works
     ]
     if parcels:
-        packing.pack(published.engine, parcels, folder / "staging")
+        # Stores may stand at several nights: each has a place of its own.
+        packing.pack(published.engine, parcels, folder / "staging" / published.business_date.isoformat())
+    if problems := [parcel for parcel in parcels if parcel.problem]:
+        raise KantaError(problems[0].problem, where=str(folder), next_step="make room, then prove again")
     totals = view.card_totals(published.engine) if parcels and "cards" in parcels[0].datasets else {}
     for work, parcel in zip(works, parcels, strict=True):
         place = Place(database=work.database.name, job=work.job, sequence=parcel.sequence)

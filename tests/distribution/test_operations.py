@@ -485,6 +485,16 @@ def test_prove_finds_nothing_where_all_is_right_and_the_row_where_it_is_not(
         ("S001", 0, 1, ""), ("S002", 0, 1, ""), ("S003", 0, 1, ""),
     ]  # fmt: skip
     assert "3 databases and jobs, 0 differ" in proving.text(found)
+    for number, database in enumerate(("S001", "S002"), start=1):  # from here on each stands at a night of its own
+        chain.retailer.card(f"N{number}", channel_id=database)
+        chain.publish(NIGHT + number * DAY)
+        chain.send(NIGHT + number * DAY)
+        chain.apply(database)
+        chain.acknowledge(NIGHT + number * DAY)
+    found = distribution.prove(chain.home)
+    assert [(p.database, p.differences, p.base_sequence, p.note) for p in found] == [
+        ("S001", 0, 2, ""), ("S002", 0, 3, ""), ("S003", 0, 1, ""),
+    ]  # fmt: skip
     applied = store.apply
 
     def wrong(packages: list[Path], file: Path, *more: Any) -> Any:
