@@ -101,6 +101,11 @@ class Contract:
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    @property
+    def by_month(self) -> bool:
+        """Whether a file of the table holds days of one month, and not a single value of its partition column."""
+        return bool(self.partition) and self.column(self.partition).type == "DATE"
+
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 

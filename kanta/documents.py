@@ -28,7 +28,7 @@ _MADE = "<!-- Made by `python -m kanta.documents`; do not edit. -->"
 
 #: How a night writes each kind of table, and what a rerun replaces (house rule: the kind alone decides).
 KINDS = {
-    "fact": "a night replaces the partitions it touches, each as a whole",
+    "fact": "a night replaces the days it touches, each as a whole",
     "posting": "only ever added to",
     "state": "a night replaces the buckets of what it touches, each as a whole",
     "view": "worked out when it is read; nothing is stored",
@@ -119,7 +119,8 @@ def _listed(tables: Iterable[str], schema: str) -> str:
 
 
 def _table(contract: Contract, columns: Sequence[Column], origin: str) -> list[str]:
-    kind = f"{contract.kind}, partitioned by {contract.partition}" if contract.partition else contract.kind
+    by = f"the month of {contract.partition}" if contract.by_month else contract.partition
+    kind = f"{contract.kind}, partitioned by {by}" if by else contract.kind
     return [
         f"### {contract.name}",
         "",

@@ -6,6 +6,7 @@ It knows nothing of the lake: it is told which files are a table, and says which
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import shutil
 import unicodedata
@@ -45,9 +46,10 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
 
 
-def _connect(workspace: Path, database: str = ":memory:") -> duckdb.DuckDBPyConnection:
-    """A database process with every setting explicit."""
+def _connect(workspace: Path, database: str = ":memory:") -> tuple[duckdb.DuckDBPyConnection, Path]:
+    """A database process with every setting explicit, and the folder it alone spills into."""
     con = duckdb.connect(database)
+    spill = workspace / f"spill-{os.getpid()}-{next(_processes)}"
     with suppress(OSError):  # a home that may only be read: what fits into memory is still answered
         if workspace.parent.exists():
             workspace.mkdir(exist_ok=True)  # what is spilled makes its own folder, but not this one
@@ -55,7 +57,7 @@ def _connect(workspace: Path, database: str = ":memory:") -> duckdb.DuckDBPyConn
         "TimeZone": "UTC",
         "threads": os.cpu_count() or 1,
         "memory_limit": os.environ.get("KANTA_MEMORY_LIMIT", MEMORY_LIMIT),
-        "temp_directory": str(workspace / "spill"),
+        "temp_directory": str(spill),
         "preserve_insertion_order": False,
         "enable_progress_bar": False,
         "partitioned_write_max_open_files": 4096,
@@ -65,7 +67,18 @@ def _connect(workspace: Path, database: str = ":memory:") -> duckdb.DuckDBPyConn
     for name, value in settings.items():
         con.execute(f"set {name} = {literal(value)}")
     con.create_function("folded", folded, ["VARCHAR"], "VARCHAR")
-    return con
+    return con, spill
+
+
+def remove_dead_spills(workspace: Path) -> int:
+    """Removes what processes that died had spilled; returns how many there were."""
+    dead = [path for path in workspace.glob("spill-*") if not Path("/proc", path.name.split("-")[1]).exists()]
+    for path in dead:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(dead)
+
+
+_processes = itertools.count()
 
 
 class _Shared:
@@ -75,6 +88,7 @@ class _Shared:
     def __init__(self) -> None:
         self.key: tuple[Path, int] | None = None
         self.con: duckdb.DuckDBPyConnection | None = None
+        self.spill = Path()
         self.users = 0
         self.number = 0
 
@@ -85,7 +99,8 @@ class _Shared:
             if self.users and self.key and self.key[1] == os.getpid():
                 return None
             self.end()
-            self.key, self.con, self.users = key, _connect(workspace), 0
+            self.key, self.users = key, 0
+            self.con, self.spill = _connect(workspace)
         self.users += 1
         self.number += 1
         con, name = self.con.cursor(), f"engine_{self.number}"
@@ -98,9 +113,9 @@ class _Shared:
         if self.con is not None:
             self.con.execute(f"detach {name}")
         self.users -= 1
-        if not self.users and self.key and (spill := self.key[0] / "spill").exists():
+        if not self.users and self.spill.exists():
             self.end()
-            shutil.rmtree(spill, ignore_errors=True)
+            shutil.rmtree(self.spill, ignore_errors=True)
 
     def end(self) -> None:
         """Ends the database process."""
@@ -117,7 +132,8 @@ atexit.register(_shared.end)
 class Engine:
     """One DuckDB connection with explicit settings; use as a context manager.
 
-    ``workspace`` holds what is spilled; it is removed at the end. ``database``: a file that keeps what is defined.
+    ``workspace``: where what is spilled has a folder of its own, removed at the end. ``database``: a file that keeps
+    what is defined.
     ``shared``: may run in the same database process as other engines of this workspace; not for one whose settings
     are to be changed.
     """
@@ -128,7 +144,7 @@ class Engine:
         if shared and (entered := _shared.enter(workspace)):
             self.con, self._name = entered
         else:
-            self.con = _connect(workspace, str(database) if database else ":memory:")
+            self.con, self._spill = _connect(workspace, str(database) if database else ":memory:")
         self._schemas: set[str] = set()
         self._views: set[str] = set()
 
@@ -147,7 +163,7 @@ class Engine:
             return
         self.con.remove_function("folded")
         self.con.close()
-        shutil.rmtree(self.workspace / "spill", ignore_errors=True)
+        shutil.rmtree(self._spill, ignore_errors=True)
 
     def _named(self, sql: str, parameters: Parameters | None) -> dict[str, Any] | None:
         if not parameters:
@@ -244,18 +260,28 @@ class Engine:
     def write(
         self, contract: Contract, select: str, directory: Path, parameters: Parameters | None = None
     ) -> list[Path]:
-        """Writes a SELECT's rows as Parquet files, each of one partition value, into a fresh ``directory``.
+        """Writes a SELECT's rows as Parquet files, each of one partition, into a fresh ``directory``.
 
-        The columns are cast to the contract's types, in its order, sorted by its key, so that the same rows
-        give the same files. Returns the files; no rows give none.
+        A partition is a month where the column is a date, else a value. The columns are cast to the contract's types,
+        in its order, sorted by day and key, so that the same rows give the same files. Returns the files; no rows give
+        none.
         """
         if directory.exists():
             raise KantaError("The engine writes only into fresh directories", where=str(directory))
         directory.mkdir(parents=True)
         columns = ", ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in contract.columns)
-        order = ", ".join(f'"{name}"' for name in contract.key) or "all"
-        body = f"select {columns} from ({select}) order by {order}"
+        by = dict.fromkeys([contract.partition, *contract.key] if contract.by_month else contract.key)
+        order = ", ".join(f'"{name}"' for name in by)
+        body = f"select {columns} from ({select}) order by {order or 'all'}"
         options = "format parquet, compression zstd"
+        if contract.by_month:
+            month = f"{contract.partition}_month"
+            self.execute(
+                f"""copy (select *, strftime("{contract.partition}", '%Y-%m') as {month} from ({body}))"""
+                f" to {literal(str(directory))} ({options}, partition_by ({month}))",
+                parameters,
+            )
+            return sorted(directory.rglob("*.parquet"))
         if not contract.partition:
             target = directory / "part-0.parquet"
             self.execute(f"copy ({body}) to {literal(str(target))} ({options})", parameters)

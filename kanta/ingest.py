@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 from kanta import contracts, landing
@@ -87,11 +86,9 @@ def _land(night: Night, table: str, files: list[Path], replaced: str) -> None:
         return
     night.engine.attach(replace(contract, name=f"new.{table.split('.')[1]}"), files)
     days = ", ".join(f"date '{day}'" for day in old)
-    fresh = [file for file in files if date.fromisoformat(file.parent.name.removeprefix("drop_date=")) not in set(old)]
     night.put(
         table,
         f"select * from {table} where drop_date in ({days}) and drop_id not in ({replaced})"
-        f" union all by name select * from new.{table.split('.')[1]} where drop_date in ({days})",
+        f" union all by name select * from new.{table.split('.')[1]}",
         old,
-        also=fresh,
     )

@@ -19,10 +19,10 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,9 +154,14 @@ class Lake:
             )
         return State()
 
+    def next(self, business_date: date) -> State:
+        """What the publication of the head will be, but for the snapshots."""
+        head = self.head()
+        return replace(head, number=head.number + 1, business_date=business_date, place=str(self.root), log={})
+
     def publish(self, business_date: date) -> State:
         """Commits the head to Iceberg and lets readers see it, as the lake after the night of ``business_date``."""
-        head, last = self.head(), self.published()
+        head, last, state = self.head(), self.published(), self.next(business_date)
         if self.moved(last):
             # Iceberg's paths are absolute: all tables are told anew, and nothing in the old place is touched.
             vars(self).pop("catalog", None)
@@ -168,14 +173,7 @@ class Lake:
         for table, version in sorted(head.tables.items()):
             if version != last.tables.get(table):
                 snapshots[table] = self._to_iceberg(table, last, head, f"night {business_date}, change {version}")
-        state = replace(
-            head,
-            number=head.number + 1,
-            business_date=business_date,
-            snapshots=snapshots,
-            place=str(self.root),
-            log={},
-        )
+        state = replace(state, snapshots=snapshots)
         write_atomically(self.root / "published" / f"{state.number:08d}.json", state.to_json())
         self.move_head(state)
         return state
@@ -249,23 +247,35 @@ class Lake:
             shutil.rmtree(directory)
         return directory
 
-    def change(
-        self, contract: Contract, state: State, version: str, files: Sequence[Path], replaced: Iterable[Any]
-    ) -> State:
-        """Adds ``files`` and takes the partitions ``replaced`` away; returns the state with the table's new version.
-
-        ``replaced`` holds partition values; for a table without partitions any one value means all of it.
-        """
-        gone = {value.isoformat() if isinstance(value, date) else str(value) for value in replaced}
-        before = self.files(contract.name, state)
-        kept = [file for file in before if not gone or (contract.partition and partition_of(file) not in gone)]
-        after = sorted([*kept, *files])
+    def change(self, table: str, state: State, version: str, new: Iterable[Path], gone: Collection[Path]) -> State:
+        """Adds the files ``new`` and takes those ``gone`` away; returns the state with the table's new version."""
+        before = self.files(table, state)
+        after = sorted([*(file for file in before if file not in gone), *new])
         if after == before:
             return state
         document = {"files": [str(file.relative_to(self.root)) for file in after]}
-        write_atomically(self.version_file(contract.name, version), json.dumps(document, indent=0) + "\n")
-        self._listed[contract.name, version] = after
-        return replace(state, tables={**state.tables, contract.name: version})
+        write_atomically(self.version_file(table, version), json.dumps(document, indent=0) + "\n")
+        self._listed[table, version] = after
+        return replace(state, tables={**state.tables, table: version})
+
+    def concerned(self, contract: Contract, state: State, values: Iterable[Any]) -> tuple[list[Path], list[Path]]:
+        """Files of a table that hold nothing but partition values of ``values``, and those that hold others, too.
+
+        For a table without partitions any one value means all of it.
+        """
+        before, found = self.files(contract.name, state), set(values)
+        if not found or not contract.by_month:
+            texts = {str(value) for value in found}
+            return [file for file in before if found and (not contract.partition or partition_of(file) in texts)], []
+        months = {day.isoformat()[:7] for day in found}
+        whole, mixed = [], []
+        for file in (file for file in before if partition_of(file) in months):
+            held = _days_in(file, contract)
+            if held <= found:
+                whole.append(file)
+            elif held & found:
+                mixed.append(file)
+        return whole, mixed
 
     # ── Iceberg ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -294,13 +304,15 @@ class Lake:
 
     def _create(self, contract: Contract) -> Table:
         from pyiceberg.partitioning import PartitionField, PartitionSpec
-        from pyiceberg.transforms import IdentityTransform
+        from pyiceberg.transforms import IdentityTransform, MonthTransform, Transform
 
         schema = _schema(contract)
         spec = PartitionSpec()
         if contract.partition:
             source = schema.find_field(contract.partition).field_id
-            spec = PartitionSpec(PartitionField(source, 1000, IdentityTransform(), contract.partition))
+            named = f"{contract.partition}_month" if contract.by_month else contract.partition
+            transform: Transform[Any, Any] = MonthTransform() if contract.by_month else IdentityTransform()
+            spec = PartitionSpec(PartitionField(source, 1000, transform, named))
         self.catalog.create_namespace_if_not_exists(contract.name.split(".")[0])
         return self.catalog.create_table(
             contract.name,
@@ -334,22 +346,29 @@ class Lake:
 
     def _to_iceberg(self, name: str, last: State, head: State, run: str) -> int:
         """Commits the difference between two versions of a table; returns the snapshot that holds the newer one."""
-        from pyiceberg.expressions import AlwaysTrue, In, Reference
+        from pyiceberg.table import _parquet_files_to_data_files
 
         contract = contract_of(name)
         table, known = self._table(contract, last.snapshots.get(name))
         before, after = set(self.files(name, last)) if known else set(), set(self.files(name, head))
         summary = {"kanta.run": run}
+        new = [f"file://{file}" for file in sorted(after - before)]
         with _transaction(table) as transaction:
-            if gone := sorted(before - after):
-                condition: Any = AlwaysTrue()
-                if contract.partition:
-                    values = sorted({partition_of(file) for file in gone})
-                    condition = In(Reference(contract.partition), values)  # type: ignore[call-arg, arg-type]
-                transaction.delete(condition, snapshot_properties=summary)
-            # A table that lost all its files has a snapshot that says so, also when it never had any.
-            if (new := sorted(after - before)) or not gone:
-                transaction.add_files([f"file://{file}" for file in new], summary, check_duplicate_files=False)
+            if (snapshot := table.current_snapshot()) and (gone := {f"file://{file}" for file in before - after}):
+                held = [
+                    entry.data_file
+                    for manifest in snapshot.manifests(table.io)
+                    for entry in manifest.fetch_manifest_entry(table.io)
+                    if entry.data_file.file_path in gone
+                ]
+                added = _parquet_files_to_data_files(transaction.table_metadata, new, table.io)
+                with transaction.update_snapshot(snapshot_properties=summary).overwrite() as update:
+                    for file in held:
+                        update.delete_data_file(file)
+                    for file in added:
+                        update.append_data_file(file)
+            else:  # a table that never had a file has a snapshot that says so
+                transaction.add_files(new, summary, check_duplicate_files=False)
         return int(table.metadata.current_snapshot_id or 0)
 
     def tell_iceberg_again(self, tables: Sequence[str]) -> None:
@@ -397,8 +416,19 @@ def _transaction(table: Table) -> Transaction:
 
 
 def partition_of(file: Path) -> str:
-    """The partition value of a data file, as text: its folder is named for it (``business_date=2017-01-01``)."""
+    """The partition of a data file, as text: its folder is named for it (``business_date_month=2017-01``)."""
     return unquote(file.parent.name.partition("=")[2])
+
+
+def _days_in(file: Path, contract: Contract) -> set[date]:
+    """The days a file may hold rows of, from the first to the last."""
+    import pyarrow.parquet as pq
+
+    position = contract.names.index(contract.partition)
+    metadata = pq.read_metadata(file)
+    groups = [metadata.row_group(n).column(position).statistics for n in range(metadata.num_row_groups)]
+    first, last = min(group.min for group in groups), max(group.max for group in groups)
+    return {first + timedelta(days=n) for n in range((last - first).days + 1)}
 
 
 def _schema(contract: Contract) -> Any:

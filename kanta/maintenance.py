@@ -6,11 +6,9 @@ from collections import Counter
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from kanta import customers
-from kanta.contracts import contract_of
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, remove_dead_spills
 from kanta.home import Home
 from kanta.lake import Lake, State, partition_of
 from kanta.night import Night
@@ -27,6 +25,7 @@ def run(home: Home, *, keep: int = 30) -> dict[str, int]:
         head = lake.recover()
         if lake.moved(head) and head.of_the_night() == lake.published().of_the_night():
             lake.publish(head.night)
+        remove_dead_spills(lake.root / "work")
         compacted = _compact(home, lake)
         dropped = _drop_publications(lake, keep)
         expired, removed = _expire(lake)
@@ -48,21 +47,12 @@ def _compact(home: Home, lake: Lake) -> int:
         night = Night(home, lake, engine, "maintenance", head, head.business_date)
         done += customers.forget_superseded(night)
         for table in sorted(head.tables):
-            column = contract_of(table).partition
-            counts = Counter(partition_of(file) for file in lake.files(table, night.state))
-            split = sorted(value for value, files in counts.items() if files > 1 and value)
-            if not split:
-                continue
-            night.attach(table)
-            listed = ", ".join(literal(value) for value in split)
-            partitions: list[Any] = [
-                row[0]
-                for row in engine.rows(
-                    f"select distinct {column} from {table} where cast({column} as varchar) in ({listed})"
-                )
-            ]
-            night.put(table, f"select * from {table} where cast({column} as varchar) in ({listed})", partitions)
-            done += len(split)
+            files = lake.files(table, night.state)
+            counts = Counter(partition_of(file) for file in files)
+            several = {partition for partition, number in counts.items() if number > 1 and partition}
+            if several:
+                night.merge(table, [file for file in files if partition_of(file) in several])
+                done += len(several)
         if done:
             lake.move_head(replace(night.state, seq=night.seq))
             lake.publish(head.business_date)

@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from kanta import landing, models, programme, quality
 from kanta.contracts import contract_of
-from kanta.engine import Engine
+from kanta.engine import Engine, literal
 from kanta.home import Home
 from kanta.lake import Lake, State
 
@@ -211,33 +211,47 @@ class Night:
         """Adds a SELECT's rows to a posting table; returns how many."""
         return self._commit(table, select, [])
 
-    def put(self, table: str, select: str, partitions: Iterable[Any], also: list[Path] | None = None) -> int:
-        """Replaces whole partitions of a fact or state table by a SELECT's rows; returns how many rows.
+    def put(self, table: str, select: str, values: Iterable[Any]) -> int:
+        """Replaces what a fact or state table holds of some values of its partition column, days mostly, by a SELECT's
+        rows; returns how many rows."""
+        return self._commit(table, select, list(values))
 
-        ``also``: files of new partitions, written elsewhere, that go in with the same commit.
-        """
-        return self._commit(table, select, list(partitions), also)
-
-    def rebuild(self, table: str, partitions: Iterable[Any]) -> int:
-        """Replaces whole partitions of a table by its own model's rows."""
+    def rebuild(self, table: str, values: Iterable[Any]) -> int:
+        """Replaces what a table holds of some values of its partition column by its own model's rows."""
         model = models.models()[table]
         self.attach(*(i for i in model.inputs if not i.split(".")[1].startswith("_")))
-        return self._commit(table, model.sql, list(partitions))
+        return self._commit(table, model.sql, list(values))
 
     def add_files(self, table: str, files: list[Path]) -> int:
         """Adds Parquet files written elsewhere, each of one partition, moving them to where the table lies."""
         version = self.lake.next_version(table, self.state, self.seq)
         directory = self.lake.fresh_directory(table, version)
-        return self._add(table, version, [_moved(file, directory) for file in files], [])
+        return self._add(table, version, [_moved(file, directory) for file in files])
 
-    def _commit(self, table: str, select: str, partitions: list[Any], also: list[Path] | None = None) -> int:
+    def merge(self, table: str, files: list[Path]) -> None:
+        """Writes what some of a table's files hold as one file for each partition."""
+        contract = contract_of(table)
+        version = self.lake.next_version(table, self.state, self.seq)
+        written = self.engine.write(contract, _rows_of(files), self.lake.fresh_directory(table, version))
+        self._add(table, version, written, files)
+
+    def _commit(self, table: str, select: str, values: list[Any]) -> int:
+        contract = contract_of(table)
         version = self.lake.next_version(table, self.state, self.seq)
         directory = self.lake.fresh_directory(table, version)
-        files = self.engine.write(contract_of(table), select, directory, self._named(select))
-        return self._add(table, version, [*files, *(_moved(file, directory) for file in also or [])], partitions)
+        files = self.engine.write(contract, select, directory, self._named(select))
+        whole, mixed = self.lake.concerned(contract, self.state, values)
+        rest = []
+        if mixed:  # what they hold of other days stays
+            days = ", ".join(literal(day) for day in values)
+            others = f"{_rows_of(mixed)} where {contract.partition} not in ({days})"
+            rest = self.engine.write(contract, others, directory / "rest")
+        return self._add(table, version, files, [*whole, *mixed], rest)
 
-    def _add(self, table: str, version: str, files: list[Path], partitions: list[Any]) -> int:
-        self.state = self.lake.change(contract_of(table), self.state, version, files, partitions)
+    def _add(
+        self, table: str, version: str, files: list[Path], gone: Collection[Path] = (), rest: Iterable[Path] = ()
+    ) -> int:
+        self.state = self.lake.change(table, self.state, version, [*files, *rest], gone)
         self._attached.discard(table)
         rows = sum(_rows(file) for file in files)
         self.log.setdefault("written", {})[table] = rows
@@ -252,6 +266,10 @@ def _moved(file: Path, directory: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(file, target)
     return target
+
+
+def _rows_of(files: Iterable[Path]) -> str:
+    return f"select * from read_parquet([{', '.join(literal(str(file)) for file in files)}], hive_partitioning = false)"
 
 
 def _rows(file: Path) -> int:

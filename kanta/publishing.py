@@ -20,7 +20,7 @@ from kanta.errors import CheckFailed
 from kanta.home import Home
 from kanta.lake import Lake, State
 from kanta.night import Night, Reporter, worked_through
-from kanta.reading import refresh_analysts_file
+from kanta.reading import refresh_analysts_file, write_analysts_file
 
 
 def publish(
@@ -56,8 +56,10 @@ def publish(
                 where=str(lake.root),
                 next_step=f"correct the cause, then: kanta run --date {business_date}",
             )
-        state = lake.publish(through)
-        refresh_analysts_file(home)
+        with ThreadPoolExecutor(1) as aside:
+            readers = aside.submit(write_analysts_file, home, lake.next(through))
+            state = lake.publish(through)
+            readers.result().replace(lake.root / "analysts.duckdb")
         warned = sum(not r.success for r in results)
         seconds = time.perf_counter() - begun
         reporter.say(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
+import duckdb
 import sqlglot
 from sqlglot import exp
 
@@ -82,17 +82,22 @@ def open_published(home: Home, *tables: str) -> Night:
 
 
 def refresh_analysts_file(home: Home) -> Path:
-    """Writes ``lake/analysts.duckdb`` anew: a view for each table over the files of the newest publication.
+    """Sees to it that ``lake/analysts.duckdb`` shows the newest publication; one that does already stays."""
+    lake = Lake(home)
+    state, target = lake.published(), lake.root / "analysts.duckdb"
+    if not target.exists() or _shown_by(target) != (state.number, str(lake.root)):
+        write_analysts_file(home, state).replace(target)
+    return target
 
-    Any DuckDB client opens it read-only and sees schema.table as ``kanta query`` does. It is put in place in one
-    rename: who has it open goes on with the night before. One that is of the newest publication already stays.
+
+def write_analysts_file(home: Home, state: State) -> Path:
+    """Writes a database with a view for each table over the files of ``state``; the caller puts it in its place.
+
+    Any DuckDB client opens it read-only and sees schema.table as ``kanta query`` does, and in ``main.publication``
+    which night that is. It becomes ``lake/analysts.duckdb`` in one rename: who has that open goes on with last night's.
     """
     lake = Lake(home)
-    state = lake.published()
-    target = lake.root / "analysts.duckdb"
-    if target.exists() and target.stat().st_mtime_ns > lake.publications()[-1].stat().st_mtime_ns:
-        return target
-    fresh = target.with_name(f".analysts.{os.getpid()}.duckdb")
+    fresh = lake.root / ".analysts.part.duckdb"
     fresh.unlink(missing_ok=True)
     with Engine(lake.root / "work", fresh) as engine:
         Night(home, lake, engine, "reading", state, state.night).attach(*names())
@@ -101,9 +106,23 @@ def refresh_analysts_file(home: Home) -> Path:
         for name in [*RELATIONS, "loyalty._replaced", *called]:
             if engine.has(name):
                 engine.keep(name)
+        engine.con.execute(
+            "create table main.publication as select $number::integer as number, $night::date as business_date,"
+            " $lake as lake",
+            {"number": state.number, "night": state.night, "lake": str(lake.root)},
+        )
         engine.con.execute("checkpoint")
-    fresh.replace(target)
-    return target
+    return fresh
+
+
+def _shown_by(file: Path) -> tuple[int, str] | None:
+    """The publication an analysts' file shows, and of which lake; None when it cannot be told."""
+    try:
+        with duckdb.connect(str(file), read_only=True) as con:
+            found = con.execute("select number, lake from main.publication").fetchone()
+    except duckdb.Error:
+        return None
+    return (int(found[0]), str(found[1])) if found else None
 
 
 def _asked_for(sql: str) -> list[str]:

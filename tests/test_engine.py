@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from kanta.engine import Engine
+from kanta.engine import Engine, remove_dead_spills
 from kanta.errors import KantaError
 
 
@@ -42,16 +43,37 @@ def test_what_was_spilled_goes_when_the_last_engine_is_closed_and_the_next_can_s
                 "shop.sales", "select range as sale, md5(cast(range as varchar)) as receipt from range(1000000)"
             )
             assert engine.value("select count(distinct receipt) from shop.sales") == 1_000_000
-            assert (tmp_path / "spill").exists()
-        assert not (tmp_path / "spill").exists()
+            assert list(tmp_path.glob("spill-*"))
+        assert not list(tmp_path.glob("spill-*"))
 
 
 def test_another_workspace_has_a_process_of_its_own_while_engines_are_at_work(tmp_path: Path) -> None:
     with Engine(tmp_path / "one", shared=True) as one, Engine(tmp_path / "other", shared=True) as other:
-        assert {engine.value("select current_setting('temp_directory')") for engine in (one, other)} == {
-            str(tmp_path / "one" / "spill"),
-            str(tmp_path / "other" / "spill"),
-        }
+        assert [Path(engine.value("select current_setting('temp_directory')")).parent for engine in (one, other)] == [
+            tmp_path / "one",
+            tmp_path / "other",
+        ]
+
+
+def test_an_engine_that_ends_leaves_alone_what_another_of_its_workspace_has_spilled(tmp_path: Path) -> None:
+    with Engine(tmp_path) as one:
+        one.execute("set memory_limit = '20MB'")
+        one.define("t.big", "select i, cast(hash(i) as varchar) as text from range(1500000) as made (i)")
+        (spilled,) = tmp_path.glob("spill-*")
+        with Engine(tmp_path) as other:
+            assert other.value("select 1") == 1
+        assert spilled.exists()
+        assert remove_dead_spills(tmp_path) == 0
+        assert one.value("select sum(i) from t.big") == 1_500_000 * 1_499_999 // 2
+
+
+def test_what_a_dead_process_had_spilled_is_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f"spill-{ended.pid}-0").mkdir()
+    (tmp_path / f"spill-{ended.pid}-0" / "duckdb_temp.tmp").write_text("left")
+    assert remove_dead_spills(tmp_path) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_does_not_fit_into_memory_is_spilled_though_the_workspace_was_never_made(tmp_path: Path) -> None:
@@ -60,4 +82,4 @@ def test_what_does_not_fit_into_memory_is_spilled_though_the_workspace_was_never
         engine.execute("set memory_limit = '20MB'")
         engine.define("t.big", "select i, cast(hash(i) as varchar) as text from range(1500000) as made (i)")
         assert engine.value("select sum(i) from t.big") == 1_500_000 * 1_499_999 // 2
-        assert (workspace / "spill").exists()
+        assert list(workspace.glob("spill-*"))

@@ -462,7 +462,7 @@ class Router:
                 yield drop, file, line, key, broken, values
 
     def write(self, out: Path, seq: int, tell: Callable[[int, int], None]) -> None:
-        """Writes the accepted rows as Parquet, ``out/<dataset>/drop_date=<date>/``, one file for each date."""
+        """Writes the accepted rows as Parquet, ``out/<dataset>/drop_date_month=<month>/``."""
         for done, (dataset, contract) in enumerate(self.contracts.items(), 1):
             accepted = f"""
                 from {quoted(dataset)} as t
@@ -483,14 +483,14 @@ class Router:
             copy (
                 select
                     {_list(contract.names, "t")}, {literal(self.feed)} as feed, d.drop_id, d.drop_date, d.source,
-                    f.file, t._line as line, {seq}::bigint as seq
+                    f.file, t._line as line, {seq}::bigint as seq, strftime(d.drop_date, '%Y-%m') as drop_date_month
                 {accepted}
                 inner join _files as f on f._file = t._file
                 inner join _drops as d on d._drop = t._drop
                 order by d.drop_date, t._drop, t._file, t._line, t._row
             )
             to {literal(str(folder))}
-            (format parquet, compression zstd, partition_by (drop_date), write_partition_columns true)"""
+            (format parquet, compression zstd, partition_by (drop_date_month))"""
         )
         self.routed.files[contract.dataset] = sorted(folder.glob("*/*.parquet"))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import shutil
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from kanta import contracts, reading
 from kanta.home import Home
+from kanta.lake import Lake
 from tests.analysts.conftest import CUSTOMERS
 
 
@@ -28,14 +31,37 @@ def test_a_client_sees_every_table_and_can_change_none(home: Home) -> None:
             con.sql("create table rfm.mine (a int)")
 
 
-def test_it_is_replaced_after_a_publication_while_someone_reads_it_and_else_left_alone(home: Home) -> None:
+def test_it_is_replaced_while_someone_reads_it(home: Home) -> None:
     path = home.lake / "analysts.duckdb"
     with duckdb.connect(str(path), read_only=True) as con:
         before = path.stat().st_ino
-        assert reading.refresh_analysts_file(home) == path
-        assert path.stat().st_ino == before
-        os.utime(path, ns=(1, 1))  # older than the publication: whoever published died before it came to this file
-        reading.refresh_analysts_file(home)
+        reading.write_analysts_file(home, Lake(home).published()).replace(path)
         assert path.stat().st_ino != before
         assert con.sql("select count(*) > 0 from rfm.scores").fetchall() == [(True,)]
     assert not list(home.lake.glob(".analysts*"))
+
+
+def test_it_is_written_anew_when_it_shows_another_publication_and_else_left_alone(home: Home) -> None:
+    path = home.lake / "analysts.duckdb"
+    before = path.stat().st_ino
+    assert reading.refresh_analysts_file(home) == path
+    assert path.stat().st_ino == before
+    # Whoever published died before it came to this file.
+    reading.write_analysts_file(home, replace(Lake(home).published(), number=0)).replace(path)
+    assert publication(reading.refresh_analysts_file(home)) == (Lake(home).published().number, str(home.lake))
+
+
+def test_the_file_of_a_home_that_was_brought_elsewhere_is_written_anew(home: Home, tmp_path: Path) -> None:
+    shutil.copytree(home.root, tmp_path / "elsewhere")
+    moved = Home(tmp_path / "elsewhere")
+    assert publication(reading.refresh_analysts_file(moved)) == (Lake(home).published().number, str(moved.lake))
+
+
+def publication(file: Path) -> tuple[int, str]:
+    """What a file says it shows, all views being of that lake."""
+    with duckdb.connect(str(file), read_only=True) as con:
+        ((number, lake),) = con.sql("select number, lake from main.publication").fetchall()
+        views = con.sql("select sql from duckdb_views() where sql like '%read_parquet%'").fetchall()
+    assert views
+    assert [sql for (sql,) in views if f"'{lake}/" not in sql] == []
+    return number, lake

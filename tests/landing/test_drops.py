@@ -134,7 +134,7 @@ def test_rows_carry_their_drop_file_and_line_and_lie_under_their_drops_date(home
     write_drop(home, "pos", date(2026, 1, 4), "S1", joined(sale("A"), sale("B")), "csv.gz")
     write_drop(home, "pos", DAY, "S2", sale("C", business_date="2026-01-01"))
     intake = takes()
-    assert [path.parent.name for path in intake.rows["lines"]] == ["drop_date=2026-01-04", "drop_date=2026-01-05"]
+    assert [path.parent.name for path in intake.rows["lines"]] == ["drop_date_month=2026-01"]
     places = [
         (
             row["transaction_id"],
@@ -154,12 +154,12 @@ def test_rows_carry_their_drop_file_and_line_and_lie_under_their_drops_date(home
     ]
 
 
-def test_many_drops_make_one_file_for_each_dataset_and_date(home: Home, takes: Takes) -> None:
+def test_many_drops_make_one_file_for_each_dataset_and_month(home: Home, takes: Takes) -> None:
     for n in range(60):
         write_drop(home, "pos", date(2026, 1, 1 + n % 3), f"S{n}", sale(f"T{n}"))
     stages: list[tuple[str, int, int]] = []
     intake = take(home, "pos", DAY, {}, seq=7, out=home.root / "out", progress=lambda *told: stages.append(told))
-    assert {name: len(paths) for name, paths in intake.rows.items()} == {"transactions": 3, "lines": 3, "tenders": 3}
+    assert {name: len(paths) for name, paths in intake.rows.items()} == {"transactions": 1, "lines": 1, "tenders": 1}
     assert intake.accepted_rows == 180
     assert stages[-1] == ("datasets written", 3, 3)
     assert ("drops read", 60, 60) in stages
