@@ -450,7 +450,7 @@ def run(
 
 def _load_libraries() -> None:
     """Loads what later stages need, a second each, while the first ones wait for the engine."""
-    for name in ("kanta.ledger", "pyiceberg.io.pyarrow", "pyiceberg.catalog.sql"):
+    for name in ("pyiceberg.io.pyarrow", "pyiceberg.catalog.sql"):
         import_module(name)
 
 

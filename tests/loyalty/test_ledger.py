@@ -214,12 +214,18 @@ def folded(steps: list[dict[str, Any]], party: list[int]) -> tuple[ledger.Folded
     pools = range(CARDS * PROGRAMS)
     group = [min(same_points(q)) for q in pools], [max(same_points(q)) for q in pools]
     shares = [np.array([row[n] for row in portions], np.int64) for n in range(4)]
-    result = ledger.fold(
-        ledger.Events(*columns),
-        ledger.Pools(np.array(group[0]), np.array(group[1]), np.array(party, np.int64)),
-        ledger.Portions(*shares),
-        LAST_DAY,
+    result, compiled = (
+        ledger.fold(
+            ledger.Events(*columns),
+            ledger.Pools(np.array(group[0]), np.array(group[1]), np.array(party, np.int64)),
+            ledger.Portions(*shares),
+            LAST_DAY,
+            as_python=as_python,
+        )
+        for as_python in (True, False)
     )
+    for name, rows in vars(result).items():
+        assert rows.tolist() == vars(compiled)[name].tolist(), name
     return result, first
 
 
