@@ -473,19 +473,21 @@ def test_prove_finds_nothing_where_all_is_right_and_the_row_where_it_is_not(
 ) -> None:
     chain.retailer.channel("S002", "S002")
     chain.retailer.channel("S003", "S003")
+    chain.retailer.channel("S004", "S004")
     chain.retailer.card("K2", channel_id="S002")
     chain.retailer.card("K3|", channel_id="S003")
     chain.retailer.sends(formats={"S002": "parquet", "S003": "xstore_mnt"})
     chain.send()
-    for database in ("S001", "S002", "S003"):
+    for database in ("S001", "S002", "S003", "S004"):
         chain.apply(database)
     chain.acknowledge()
     found = distribution.prove(chain.home)
     assert [(p.database, p.differences, p.base_sequence, p.note) for p in found] == [
-        ("S001", 0, 1, ""), ("S002", 0, 1, ""), ("S003", 0, 1, ""),
+        ("S001", 0, 1, ""), ("S002", 0, 1, ""), ("S003", 0, 1, ""), ("S004", 0, 1, ""),
     ]  # fmt: skip
-    assert "3 databases and jobs, 0 differ" in proving.text(found)
-    for number, database in enumerate(("S001", "S002"), start=1):  # from here on each stands at a night of its own
+    assert "4 databases and jobs, 0 differ" in proving.text(found)
+    # From here on stores stand at nights of their own; S001 and S004 get files of the same names.
+    for number, database in enumerate(("S001", "S002"), start=1):
         chain.retailer.card(f"N{number}", channel_id=database)
         chain.publish(NIGHT + number * DAY)
         chain.send(NIGHT + number * DAY)
@@ -493,7 +495,7 @@ def test_prove_finds_nothing_where_all_is_right_and_the_row_where_it_is_not(
         chain.acknowledge(NIGHT + number * DAY)
     found = distribution.prove(chain.home)
     assert [(p.database, p.differences, p.base_sequence, p.note) for p in found] == [
-        ("S001", 0, 2, ""), ("S002", 0, 3, ""), ("S003", 0, 1, ""),
+        ("S001", 0, 2, ""), ("S002", 0, 3, ""), ("S003", 0, 1, ""), ("S004", 0, 1, ""),
     ]  # fmt: skip
     applied = store.apply
 
