@@ -40,10 +40,14 @@ from kanta.distribution.protocol import (
     total_names,
 )
 from kanta.distribution.transport import Folders, open_file, read_file
+from kanta.engine import MEMORY_LIMIT
 from kanta.errors import Busy, KantaError
 
 #: Rule 9: what fails before anything is applied; the rest is apply_failed.
 DOWNLOAD: frozenset[Reason] = frozenset({"bad_manifest", "schema", "bad_file"})
+
+#: What a package may take of the machine: memory, and room beside the database for what does not fit into it.
+_ROOM = {"memory_limit": MEMORY_LIMIT, "max_temp_directory_size": "16GB"}
 
 _MEMORY = """
 create schema if not exists receiver;
@@ -122,7 +126,7 @@ def apply(packages: Sequence[Path], database: Path, inbox: Path, own: Keys | Non
 def opened(database: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """The store's database. Raises Busy while a receiver has it, KantaError when it is none."""
     try:
-        con = duckdb.connect(database, read_only=read_only)
+        con = duckdb.connect(database, read_only=read_only, config=_ROOM)
     except duckdb.IOException as error:
         if "lock" not in str(error):
             raise KantaError(

@@ -7,6 +7,7 @@ store checks is the same whatever the format.
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,14 +19,21 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 from kanta import contracts
 from kanta.contracts import Column, Contract
 from kanta.engine import literal
 
-#: A line of a file is not read any further.
+#: A line of a file, or what a Parquet file says of itself, is not read any further.
 MOST_LINE = 4 * 1024 * 1024
+
+#: A dataset is not read any further than so many bytes of text for a row, and in all: a small file may hold terabytes.
+MOST_ROW, MOST_TEXT = 64 * 1024, 4 * 1024**3
+
+#: So many lines of a file are held as Python objects at once.
+_LINES = 20_000
 
 
 class BadRows(Exception):
@@ -112,14 +120,16 @@ def mnt_header(database: str, job: str, sequence: int, business_date: date, line
 def read(con: duckdb.DuckDBPyConnection, contract: Contract, form: str, path: Path, rows: int) -> None:
     """Reads a dataset's rows as text into the temporary table ``incoming``: empty is null, in a key empty text.
 
-    One row more than ``rows`` is enough to know; a file that goes on for ever is not read to its end. Raises BadRows.
+    One row more than ``rows`` is enough to know, and no more text is read than so many rows can have: a file that goes
+    on for ever, or expands to more than there is room for, is not read to its end. Raises BadRows.
     """
+    most = min(MOST_LINE + rows * MOST_ROW, MOST_TEXT)
     if form == "csv.gz":
-        source = _csv(contract, path)
+        source = _csv(contract, path, most)
     elif form == "parquet":
-        source = _parquet(con, contract, path)
+        source = _parquet(con, contract, path, rows, most)
     else:
-        con.register("_incoming", pa.table(_mnt(contract, path, rows + 1)))
+        con.register("_incoming", pa.concat_tables(_mnt(contract, path, rows + 1, most)))
         source = "_incoming"
     texts = {column.name for column in contract.columns if column.key and column.type == "VARCHAR"}
     values = ", ".join(
@@ -129,6 +139,8 @@ def read(con: duckdb.DuckDBPyConnection, contract: Contract, form: str, path: Pa
         con.execute(f"create or replace temp table incoming as select {values} from {source} limit {rows + 1}")
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         raise BadRows(f"{contract.dataset}: the file has lines that are no rows") from error
+    except duckdb.OutOfMemoryException as error:
+        raise _too_large(contract) from error
     except duckdb.IOException as error:
         if "gzip" not in str(error).lower():
             raise
@@ -160,10 +172,18 @@ def check(con: duckdb.DuckDBPyConnection, contract: Contract, rows: int, deletes
         raise BadRows(f"{contract.dataset}: {', '.join(found)}")
 
 
-def _csv(contract: Contract, path: Path) -> str:
+def _too_large(contract: Contract) -> BadRows:
+    return BadRows(f"{contract.dataset}: the file expands to more than its rows can be")
+
+
+def _csv(contract: Contract, path: Path, most: int) -> str:
     try:
         with gzip.open(path) as file:
             header = file.readline(MOST_LINE)
+            size = len(header)
+            while header == csv_header(contract) and (read := len(file.read(1024 * 1024))):
+                if (size := size + read) > most:
+                    raise _too_large(contract)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadRows(f"{contract.dataset}: the file is not a gzip file") from error
     if header != csv_header(contract):
@@ -175,31 +195,65 @@ def _csv(contract: Contract, path: Path) -> str:
     )
 
 
-def _parquet(con: duckdb.DuckDBPyConnection, contract: Contract, path: Path) -> str:
+def _parquet(con: duckdb.DuckDBPyConnection, contract: Contract, path: Path, rows: int, most: int) -> str:
+    source = f"read_parquet({literal(str(path))})"
     try:
-        found = con.execute(f"describe select * from read_parquet({literal(str(path))})").fetchall()
-    except duckdb.Error as error:
+        _parquet_foot(contract, path, rows, most)
+        found = con.execute(f"describe select * from {source}").fetchall()
+        if [(row[0], row[1]) for row in found] != [("op", "VARCHAR"), *((c.name, c.type) for c in contract.columns)]:
+            raise BadRows(f"{contract.dataset}: the columns are not those of the contract")
+        # A text that a file holds once may stand in each of its rows; counting it copies none.
+        texts = ["op", *(column.name for column in contract.columns if column.type == "VARCHAR")]
+        lengths = " + ".join(f"coalesce(strlen({name}), 0)" for name in texts)
+        query = f"select coalesce(sum({lengths}), 0) from (select {', '.join(texts)} from {source} limit {rows + 1})"
+        ((size,),) = con.execute(query).fetchall()
+    except duckdb.OutOfMemoryException as error:
+        raise _too_large(contract) from error
+    except (duckdb.Error, OSError, pa.ArrowException) as error:
         raise BadRows(f"{contract.dataset}: the file is not a Parquet file") from error
-    if [(row[0], row[1]) for row in found] != [("op", "VARCHAR"), *((c.name, c.type) for c in contract.columns)]:
-        raise BadRows(f"{contract.dataset}: the columns are not those of the contract")
+    if size > most:
+        raise _too_large(contract)
     values = ", ".join(f"cast({name} as varchar) as {name}" for name in ("op", *contract.names))
-    return f"(select {values} from read_parquet({literal(str(path))}))"
+    return f"(select {values} from {source})"
 
 
-def _mnt(contract: Contract, path: Path, most: int) -> dict[str, pa.Array]:
+def _parquet_foot(contract: Contract, path: Path, rows: int, most: int) -> None:
+    """What the file says of itself, before the engine makes room for as many columns and pages as it says."""
+    with path.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+    if length > MOST_LINE:
+        raise _too_large(contract)
+    said = pq.ParquetFile(path, thrift_string_size_limit=MOST_LINE, thrift_container_size_limit=MOST_ROW).metadata
+    if said.num_columns != len(contract.columns) + 1:
+        raise BadRows(f"{contract.dataset}: the columns are not those of the contract")
+    if said.num_rows != rows:
+        raise BadRows(f"{contract.dataset}: count ({abs(said.num_rows - rows)})")
+    if sum(said.row_group(number).total_byte_size for number in range(said.num_row_groups)) > most:
+        raise _too_large(contract)
+
+
+def _mnt(contract: Contract, path: Path, most_rows: int, most: int) -> list[pa.Table]:
     """A dataset's lines of an Xstore file, by column; of a deleted row the key."""
     operations = {name: op for op, name in layouts()["xstore_mnt"]["operations"].items()}
     keys = [column.name for column in contract.columns if column.key]
     names = [*keys, *(column.name for column in contract.columns if not column.key)]
-    columns: dict[str, list[str]] = {"op": [], **{name: [] for name in contract.names}}
-    for operation, values in islice(_mnt_lines(contract, path), most):
-        op = operations.get(operation, "")
-        if len(values) != (len(keys) if op == "D" else len(names)):
-            raise BadRows(f"{contract.dataset}: the columns are not those of the contract")
-        columns["op"].append(op)
-        for name, value in zip(names, (*values, *[""] * (len(names) - len(values))), strict=True):
-            columns[name].append(value)
-    return {name: pa.array(values, pa.string()) for name, values in columns.items()}
+    schema = pa.schema([(name, pa.string()) for name in ("op", *contract.names)])
+    found, size = [schema.empty_table()], 0
+    lines = islice(_mnt_lines(contract, path), most_rows)
+    while some := list(islice(lines, _LINES)):
+        columns: dict[str, list[str]] = {name: [] for name in schema.names}
+        for operation, values in some:
+            op = operations.get(operation, "")
+            if len(values) != (len(keys) if op == "D" else len(names)):
+                raise BadRows(f"{contract.dataset}: the columns are not those of the contract")
+            if (size := size + sum(map(len, values))) > most:
+                raise _too_large(contract)
+            columns["op"].append(op)
+            for name, value in zip(names, (*values, *[""] * (len(names) - len(values))), strict=True):
+                columns[name].append(value)
+        found.append(pa.table(columns, schema))
+    return found
 
 
 def _mnt_lines(contract: Contract, path: Path) -> Iterator[tuple[str, Sequence[str]]]:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kanta import store, store_balance
+from kanta.distribution import formats
 from kanta.distribution.protocol import Acknowledgement, canonical_json, contract
 from kanta.errors import Busy, KantaError
 from tests.distribution.conftest import held
@@ -473,6 +477,72 @@ def test_6_a_file_that_is_not_what_it_says_is_refused_without_reading_it_all(
     shop.has_applied_first(outbox)
     package = outbox.put(2, {"cards": [K3]}, {"cards": [K3]}, spoil=spoil)
     assert shop.apply(package) == [(2, "apply_failed", "bad_rows")]
+    assert shop.holds == sorted_rows(FIRST)
+
+
+def gzip_bomb(path: Path) -> None:
+    """4 GiB of lines in 4 MB."""
+    path.write_bytes(gzip.compress(CARDS) + gzip.compress(b"U,,,,,,,\n" * 2**20) * 512)
+
+
+def one_text_in_every_row(path: Path) -> None:
+    """10 GB of text in a few kB: every row refers to the same megabyte."""
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 10_000, pa.int32()), pa.array(["K" * 2**20]))
+    write_cards(path, pa.array(["U"] * 10_000), card_id=rows)
+
+
+def one_page_that_expands(path: Path) -> None:
+    """20 MB in a page of a few kB."""
+    write_cards(path, pa.array(["U"]), card_id=pa.array(["K" * 20 * 2**20]))
+
+
+def more_rows_than_said(path: Path) -> None:
+    write_cards(path, pa.array(["U"] * 2_000_000))
+
+
+def many_columns(path: Path) -> None:
+    """Its footer alone is larger than a manifest may be."""
+    pq.write_table(pa.table({f"column_{n:0400}": pa.array([], pa.null()) for n in range(6_000)}), path)
+
+
+def a_list_without_end(path: Path) -> None:
+    """30 bytes whose schema says that it has two billion columns."""
+    footer = bytes.fromhex("1502" "19fcffffffff07")
+    path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+
+
+def write_cards(path: Path, op: pa.Array, **columns: pa.Array) -> None:
+    types = {"VARCHAR": pa.string(), "DATE": pa.date32()}
+    none = {c.name: pa.nulls(len(op), types[c.type]) for c in contract("cards").columns}
+    pq.write_table(pa.table({"op": op, **none, **columns}), path, compression="zstd")
+
+
+@pytest.mark.parametrize(
+    ("bomb", "rows", "word"),
+    [
+        (gzip_bomb, 1, "expands"), (gzip_bomb, 2**52, "expands"), (one_text_in_every_row, 10_000, "expands"),
+        (one_page_that_expands, 1, "expands"), (more_rows_than_said, 1, "count"), (many_columns, 1, "expands"),
+        (a_list_without_end, 1, "no"),
+    ],
+)  # fmt: skip
+def test_6_a_small_file_that_expands_to_gigabytes_is_refused_in_little_memory(
+    outbox: Outbox, shop: Store, monkeypatch: pytest.MonkeyPatch, bomb: Callable[[Path], None], rows: int, word: str
+) -> None:
+    name = "cards.csv.gz" if bomb is gzip_bomb else "cards.parquet"
+    monkeypatch.setattr(formats, "MOST_TEXT", 2**28)
+
+    def spoil(manifest: Row, folder: Path) -> None:
+        bomb(folder / name)
+        content = (folder / name).read_bytes()
+        said = {"file": name, "rows": rows, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        spoiled(**said)(manifest, folder)
+
+    shop.has_applied_first(outbox)
+    package = outbox.put(2, {"cards": [K3]}, {"cards": [K3]}, spoil=spoil)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert shop.apply(package) == [(2, "apply_failed", "bad_rows")]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024, "kB more at most"
+    assert word in shop.ack(2).message
     assert shop.holds == sorted_rows(FIRST)
 
 
