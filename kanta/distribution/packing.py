@@ -1,12 +1,15 @@
 """Packages' files: the rows of all databases that get one, streamed in one pass for each dataset and format.
 
-A database's rows come in a row, so one file is open at a time. What all databases share is written once for each
-state they stand at. Memory: one batch of rows and a few hundred bytes for each file, whatever the packages hold.
+A database's rows come in a row, so one file is written at a time. What all databases share is written once for each
+state they stand at. Until they are sent, all of a job's files lie one behind another in a single one: thousands of
+small files would cost more than what is in them. Memory: one batch of rows, one Parquet file, and a few hundred bytes
+for each file, whatever the packages hold.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +17,7 @@ from datetime import date
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,10 +36,59 @@ FULL = -1
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A file as it is to be sent: where in the staging file its bytes lie, and their hash."""
+
+    path: Path
+    start: int
+    size: int
+    sha256: str
+
+    def read(self) -> bytes:
+        """Its bytes."""
+        with self.path.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), self.size, self.start)
+
+
+class Staging:
+    """A file that others are written into, one behind another, hashed on the way.
+
+    Nothing of it is synced: what a machine that goes down leaves is made anew, and counts only once it is sent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._file, self._size = path, path.open("xb", buffering=0), 0
+        self.begin()
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def begin(self) -> None:
+        """Begins a file behind what is there, be it whole or not."""
+        self._start, self._hash = self._size, hashlib.sha256()
+
+    def write(self, content: bytes | memoryview) -> None:
+        """Goes on with it. Raises OSError."""
+        self._hash.update(content)
+        rest = memoryview(content).cast("B")
+        while rest:
+            written = self._file.write(rest)
+            self._size += written
+            rest = rest[written:]
+
+    def end(self) -> Piece:
+        """The file that was begun."""
+        return Piece(self._path, self._start, self._size - self._start, self._hash.hexdigest())
+
+
+@dataclass(frozen=True)
 class Part:
     """One dataset's rows as they lie in a file or, for Xstore, in a part of one."""
 
-    path: Path
+    piece: Piece
     rows: int
     deletes: int
 
@@ -58,29 +110,26 @@ class Parcel:
     datasets: Sequence[str]
     recipient: str | None = None
     empty: bool = False
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, Piece] = field(default_factory=dict)
     entries: dict[str, DatasetFile] = field(default_factory=dict)
     problem: str = ""
     parts: dict[str, Part | str] = field(default_factory=dict)
-    staging: Path = Path()
 
 
-def pack(engine: Engine, parcels: Sequence[Parcel], staging: Path) -> None:
-    """Writes the files of one job's parcels below ``staging``. ``sent.*`` and the datasets must be worked out."""
-    staging.mkdir(parents=True, exist_ok=True)
+def pack(engine: Engine, parcels: Sequence[Parcel], staging: Staging) -> None:
+    """Writes the files of one job's parcels into ``staging``. ``sent.*`` and the datasets must be worked out."""
     for form in sorted({parcel.form for parcel in parcels}):
         of_form = [parcel for parcel in parcels if parcel.form == form]
         with_rows = {parcel.database: parcel for parcel in of_form if not parcel.empty}
         for dataset in of_form[0].datasets:
             for database, part in _parts(engine, form, dataset, list(with_rows.values()), staging):
                 with_rows[database].parts[dataset] = part
-        for number, parcel in enumerate(of_form):
-            parcel.staging = staging / f"{form}.{number:06d}"
-            finish(parcel)
+        for parcel in of_form:
+            finish(parcel, staging)
 
 
 def _parts(
-    engine: Engine, form: str, dataset: str, parcels: Sequence[Parcel], staging: Path
+    engine: Engine, form: str, dataset: str, parcels: Sequence[Parcel], staging: Staging
 ) -> Iterator[tuple[str, Part | str]]:
     """One dataset's rows of each parcel that has any; a text says what went wrong with one."""
     shared = is_shared(dataset)
@@ -92,8 +141,8 @@ def _parts(
     of = contract(dataset)
     made: dict[str, Part | str] = {}
     runs = _runs(engine, form, _rows(of, shared, set(wanted.values())), of)
-    for number, (label, of_label) in enumerate(groupby(runs, key=itemgetter(0))):
-        made[label] = _write(form, of, staging / f"{form}.{dataset}.{number:06d}.part", of_label)
+    for label, of_label in groupby(runs, key=itemgetter(0)):
+        made[label] = _write(form, of, staging, of_label)
     for parcel in parcels:
         if part := made.get(str(parcel.since) if shared else parcel.database):
             yield parcel.database, part
@@ -167,19 +216,20 @@ class _Writer(Protocol):
 class _Gzip:
     """Text, packed. zlib's own gzip header holds neither name nor time, so the same rows give the same bytes."""
 
-    def __init__(self, file: BinaryIO, head: bytes) -> None:
+    def __init__(self, file: Staging, head: bytes) -> None:
         self._file, self._gzip = file, zlib.compressobj(6, zlib.DEFLATED, 31)
         self.add(head)
 
     def add(self, payload: bytes | memoryview) -> None:
-        self._file.write(self._gzip.compress(payload))
+        if packed := self._gzip.compress(payload):
+            self._file.write(packed)
 
     def end(self) -> None:
         self._file.write(self._gzip.flush())
 
 
 class _Plain:
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Staging) -> None:
         self._file = file
 
     def add(self, payload: bytes | memoryview) -> None:
@@ -190,86 +240,86 @@ class _Plain:
 
 
 class _Parquet:
-    def __init__(self, file: BinaryIO, of: Contract) -> None:
+    def __init__(self, file: Staging, of: Contract) -> None:
         self._file, self._names = file, ["op", *of.names]
+        self._whole = pa.BufferOutputStream()
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, payload: pa.RecordBatch) -> None:
         rows = payload.select(self._names)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file, rows.schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._whole, rows.schema, compression="zstd")
         self._writer.write_batch(rows)
 
     def end(self) -> None:
         if self._writer is not None:
             self._writer.close()
+        self._file.write(memoryview(self._whole.getvalue()))
 
 
-def _write(form: str, of: Contract, path: Path, runs: Iterable[tuple[str, int, int, Any]]) -> Part | str:
+def _write(form: str, of: Contract, file: Staging, runs: Iterable[tuple[str, int, int, Any]]) -> Part | str:
     """Writes the rows of one label; gives what went wrong, if something did."""
     rows = deletes = 0
+    file.begin()
     try:
-        with path.open("xb") as file:
-            writer: _Writer = (
-                _Gzip(file, formats.csv_header(of)) if form == "csv.gz"
-                else _Parquet(file, of) if form == "parquet"
-                else _Plain(file)
-            )  # fmt: skip
-            for _, count, gone, payload in runs:
-                rows, deletes = rows + count, deletes + gone
-                writer.add(payload)
-            writer.end()
+        writer: _Writer = (
+            _Gzip(file, formats.csv_header(of)) if form == "csv.gz"
+            else _Parquet(file, of) if form == "parquet"
+            else _Plain(file)
+        )  # fmt: skip
+        for _, count, gone, payload in runs:
+            rows, deletes = rows + count, deletes + gone
+            writer.add(payload)
+        writer.end()
     except OSError as error:
         return f"{of.dataset} could not be written: {error.strerror or error}."
-    return Part(path, rows, deletes)
+    return Part(file.end(), rows, deletes)
 
 
-def finish(parcel: Parcel) -> None:
+def finish(parcel: Parcel, staging: Staging) -> None:
     """Gives a parcel its files, encrypted if they are to be, and what its manifest says of each dataset."""
     if broken := [part for part in parcel.parts.values() if isinstance(part, str)]:
         parcel.problem = broken[0]
         return
     try:
-        _finish(parcel, {dataset: part for dataset, part in parcel.parts.items() if isinstance(part, Part)})
+        _finish(parcel, {name: part for name, part in parcel.parts.items() if isinstance(part, Part)}, staging)
     except (OSError, ValueError) as error:
         parcel.problem = f"Its files could not be made: {getattr(error, 'strerror', None) or error}."
 
 
-def _finish(parcel: Parcel, parts: dict[str, Part]) -> None:
-    paths = {dataset: part.path for dataset, part in parts.items()}
+def _finish(parcel: Parcel, parts: dict[str, Part], staging: Staging) -> None:
+    pieces = {dataset: part.piece for dataset, part in parts.items()}
     if parcel.form == "xstore_mnt" and parts:
-        whole = parcel.staging.with_name(f"{parcel.staging.name}.mnt")
-        _join_mnt(parcel, list(parts.values()), whole)
-        paths = dict.fromkeys(parts, whole)
-    sealed: dict[Path, tuple[Path, int, str]] = {}
+        pieces = dict.fromkeys(parts, _joined(parcel, list(parts.values()), staging))
+    sealed: dict[Piece, Piece] = {}
     parcel.files.clear()
     for dataset in parcel.datasets:
         if dataset not in parts:
             parcel.entries[dataset] = DatasetFile(name=dataset, file=None, rows=0, deletes=0, bytes=0, sha256=None)
             continue
-        path, part = paths[dataset], parts[dataset]
-        name = formats.file_name(parcel.form, parcel.job, dataset) + (".age" if parcel.recipient else "")
-        if path not in sealed:
-            encrypted = parcel.staging.with_name(f"{parcel.staging.name}.{dataset}.age")
-            sealed[path] = _sealed(path, encrypted, parcel.recipient)
-        parcel.files[name], size, sha256 = sealed[path]
+        part, piece = parts[dataset], pieces[dataset]
+        name = formats.file_name(parcel.form, parcel.job, dataset)
+        if parcel.recipient:
+            name += ".age"
+            if piece not in sealed:
+                sealed[piece] = _sealed(piece, parcel.recipient, staging)
+            piece = sealed[piece]
+        parcel.files[name] = piece
         parcel.entries[dataset] = DatasetFile(
-            name=dataset, file=name, rows=part.rows, deletes=part.deletes, bytes=size, sha256=sha256
+            name=dataset, file=name, rows=part.rows, deletes=part.deletes, bytes=piece.size, sha256=piece.sha256
         )
 
 
-def _join_mnt(parcel: Parcel, parts: Sequence[Part], path: Path) -> None:
+def _joined(parcel: Parcel, parts: Sequence[Part], staging: Staging) -> Piece:
     lines = sum(part.rows for part in parts)
-    with path.open("wb") as file:
-        file.write(formats.mnt_header(parcel.database, parcel.job, parcel.sequence, parcel.business_date, lines))
-        for part in parts:
-            file.write(part.path.read_bytes())
+    staging.begin()
+    staging.write(formats.mnt_header(parcel.database, parcel.job, parcel.sequence, parcel.business_date, lines))
+    for part in parts:
+        staging.write(part.piece.read())
+    return staging.end()
 
 
-def _sealed(path: Path, encrypted: Path, recipient: str | None) -> tuple[Path, int, str]:
-    """The file as it is sent, its bytes and its hash."""
-    if recipient:
-        encrypted.write_bytes(keys.encrypt(path.read_bytes(), recipient))
-        path = encrypted
-    with path.open("rb") as file:
-        return path, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+def _sealed(piece: Piece, recipient: str, staging: Staging) -> Piece:
+    staging.begin()
+    staging.write(keys.encrypt(piece.read(), recipient))
+    return staging.end()

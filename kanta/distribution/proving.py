@@ -18,7 +18,7 @@ from typing import Any
 
 from kanta.contracts import Contract
 from kanta.distribution import held, packing, sending, transport, view
-from kanta.distribution.packing import FULL, Parcel
+from kanta.distribution.packing import FULL, Parcel, Staging
 from kanta.distribution.planning import Work, base_of
 from kanta.distribution.protocol import MANIFEST, SCHEMA_VERSION, Manifest, Place, contract, is_plain, sha256
 from kanta.distribution.sessions import Package, recording
@@ -194,9 +194,12 @@ def _pack(published: Published, works: Sequence[Work], since: Mapping[tuple[str,
     ]
     if parcels:
         # Stores may stand at several nights: each has a place of its own.
-        packing.pack(published.engine, parcels, folder / "staging" / published.business_date.isoformat())
+        folder.mkdir(parents=True, exist_ok=True)
+        with Staging(folder / f"staging.{published.business_date}") as staging:
+            packing.pack(published.engine, parcels, staging)
     if problems := [parcel for parcel in parcels if parcel.problem]:
-        raise KantaError(problems[0].problem, where=str(folder), next_step="make room, then prove again")
+        place = f"{problems[0].database}/{problems[0].job}"
+        raise KantaError(problems[0].problem, where=place, next_step="mend the cause, then prove again")
     totals = view.card_totals(published.engine) if parcels and "cards" in parcels[0].datasets else {}
     for work, parcel in zip(works, parcels, strict=True):
         place = Place(database=work.database.name, job=work.job, sequence=parcel.sequence)
@@ -214,8 +217,8 @@ def _pack(published: Published, works: Sequence[Work], since: Mapping[tuple[str,
             datasets=tuple(parcel.entries.values()),
             control_totals=sending.totals_of(work, totals.get(work.database.name, {})),
         )
-        for name, path in parcel.files.items():
-            outbox.upload(path, f"{place.package}/{name}")
+        for name, piece in parcel.files.items():
+            outbox.upload(piece.read(), f"{place.package}/{name}")
         outbox.upload(manifest.to_bytes(), f"{place.package}/{MANIFEST}")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from kanta.distribution import held, inbox, keys, packing, planning, transport, view
-from kanta.distribution.packing import FULL, Parcel
+from kanta.distribution.packing import FULL, Parcel, Staging
 from kanta.distribution.planning import Decision, Work
 from kanta.distribution.protocol import (
     MANIFEST,
@@ -308,17 +308,19 @@ class _Night:
             line: planning.decide(work, self.business_date, self.kept_from) for line, work in self.works.items()
         }
         made = []
-        for job in self.rules.jobs:
-            works = [w for w in self.works.values() if w.job == job and self.decisions[w.line].kind == "package"]
-            parcels = [self._parcel(work, self.decisions[work.line]) for work in works]
-            if parcels:
-                packing.pack(self.engine, parcels, self.workspace / "staging" / job)
-            totals = view.card_totals(self.engine) if "cards" in self.rules.jobs[job] and parcels else {}
-            for work, parcel in zip(works, parcels, strict=True):
-                if parcel.problem:
-                    work.problem = parcel.problem
+        with Staging(self.workspace / "staging") as staging:
+            for job in self.rules.jobs:
+                works = [w for w in self.works.values() if w.job == job and self.decisions[w.line].kind == "package"]
+                parcels = [self._parcel(work, self.decisions[work.line]) for work in works]
+                if not parcels:
                     continue
-                made.append(self._package(work, self.decisions[work.line], parcel, totals))
+                packing.pack(self.engine, parcels, staging)
+                totals = view.card_totals(self.engine) if "cards" in self.rules.jobs[job] else {}
+                for work, parcel in zip(works, parcels, strict=True):
+                    if parcel.problem:
+                        work.problem = parcel.problem
+                        continue
+                    made.append(self._package(work, self.decisions[work.line], parcel, totals, staging))
         return made
 
     def _parcel(self, work: Work, decision: Decision) -> Parcel:
@@ -335,7 +337,9 @@ class _Night:
             empty=work.excluded,
         )
 
-    def _package(self, work: Work, decision: Decision, parcel: Parcel, totals: Mapping[str, Totals]) -> _Package:
+    def _package(
+        self, work: Work, decision: Decision, parcel: Parcel, totals: Mapping[str, Totals], staging: Staging
+    ) -> _Package:
         last = work.last
 
         def manifest() -> Manifest:
@@ -358,7 +362,7 @@ class _Night:
         if same and same.manifest_sha256 not in ("", sha256(made.to_bytes())):
             # A try sends the same bytes or takes a new sequence.
             parcel.sequence = work.top + 1
-            packing.finish(parcel)
+            packing.finish(parcel, staging)
             made = manifest()
         return _Package(work, decision, parcel, made)
 
@@ -436,8 +440,8 @@ class _Night:
         content = package.manifest.to_bytes()
         folder = f"{package.manifest.database}/{package.manifest.job}/{package.manifest.sequence:08d}"
         try:
-            for name, path in package.parcel.files.items():
-                self.outbox.upload(path, f"{folder}/{name}")
+            for name, piece in package.parcel.files.items():
+                self.outbox.upload(piece.read(), f"{folder}/{name}")
             if self.sign:
                 self.outbox.upload(self.sign(content), f"{folder}/{MANIFEST}{SIGNATURE}")
             self.outbox.upload(content, f"{folder}/{MANIFEST}")

@@ -24,7 +24,7 @@ import pytest
 from kanta import contracts, distribution, models, night, store
 from kanta.distribution import Session, sending, steps, view
 from kanta.distribution import held as held_rows
-from kanta.distribution.packing import FULL, Parcel, pack
+from kanta.distribution.packing import FULL, Parcel, Staging, pack
 from kanta.distribution.planning import Work
 from kanta.engine import Engine
 from kanta.home import Home
@@ -188,19 +188,20 @@ class Retailer:
                 Parcel(w.database.name, job, 1, night, "csv.gz", FULL, w.datasets, empty=w.excluded) for w in works
             ]
             if parcels:
-                pack(engine, parcels, workspace / f"staging {job}")
+                with Staging(workspace / f"staging {job}") as staging:
+                    pack(engine, parcels, staging)
         assert all(not parcel.problem for parcel in parcels), parcels
         return {
             parcel.database: {
-                entry.name: lines_of(parcel.files[entry.file]) for entry in parcel.entries.values() if entry.file
+                entry.name: lines_of(parcel.files[entry.file].read()) for entry in parcel.entries.values() if entry.file
             }
             for parcel in parcels
         }
 
 
-def lines_of(path: Path) -> list[str]:
+def lines_of(content: bytes) -> list[str]:
     """The lines of a package's file without its header and op."""
-    header, *lines = re.split(r"\n(?=U,|D,|\Z)", gzip.decompress(path.read_bytes()).decode())
+    header, *lines = re.split(r"\n(?=U,|D,|\Z)", gzip.decompress(content).decode())
     assert header.startswith("op,"), header
     assert all(line.startswith("U,") for line in lines[:-1]), lines
     return [line.removeprefix("U,") for line in lines[:-1]]

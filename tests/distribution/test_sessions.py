@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kanta import contracts, distribution, night
-from kanta.distribution import figures
+from kanta.distribution import figures, packing
 from kanta.distribution.protocol import LAST_SEQUENCE, Place
 from kanta.distribution.sessions import FINAL, NEXT, Session, recording
 from kanta.distribution.transport import Folders
@@ -201,7 +201,7 @@ def test_a_failed_upload_is_tried_again_with_the_same_bytes(chain: Chain, monkey
 def full_disk(name: str) -> Callable[..., None]:
     uploaded = Folders.upload
 
-    def upload(self: Folders, content: Path | bytes, path: str) -> None:
+    def upload(self: Folders, content: bytes, path: str) -> None:
         if path.endswith(name):
             raise OSError(28, "No space left on device")
         uploaded(self, content, path)
@@ -243,15 +243,23 @@ def test_a_staging_disk_that_fails_for_one_store_fails_that_store(
 ) -> None:
     chain.retailer.channel("S002")
     chain.retailer.card("K2", channel_id="S002")
-    opened = Path.open
+    whole, written, failed = packing._write, packing.Staging.write, list[str]()
 
-    def fails(self: Path, *arguments: Any, **named: Any) -> Any:
-        if self.name == "csv.gz.cards.000000.part":
-            raise OSError(28, "No space left on device")
-        return opened(self, *arguments, **named)
+    def half(self: packing.Staging, content: bytes) -> None:
+        written(self, content[:5])
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", fails)
+    def write(form: str, of: Any, *more: Any) -> Any:
+        if of.dataset != "cards" or failed:
+            return whole(form, of, *more)
+        failed.append(of.dataset)
+        with monkeypatch.context() as patch:
+            patch.setattr(packing.Staging, "write", half)
+            return whole(form, of, *more)
+
+    monkeypatch.setattr(packing, "_write", write)
     assert chain.send() == [("S001", 1, "create_failed", "view"), ("S002", 1, "available", "")]
+    assert chain.apply("S002") == [(1, "applied", None)]
 
 
 def test_numbers_of_a_run_name_the_stores_that_failed(chain: Chain) -> None:
@@ -287,7 +295,7 @@ def test_killed_while_uploading_the_next_run_is_right(
 ) -> None:
     uploaded = Folders.upload
 
-    def upload(self: Folders, content: Path | bytes, path: str) -> None:
+    def upload(self: Folders, content: bytes, path: str) -> None:
         if not path.endswith(at):
             uploaded(self, content, path)
             return
@@ -368,7 +376,7 @@ def test_a_store_that_answers_before_the_upload_is_recorded_is_believed(
 ) -> None:
     uploaded = Folders.upload
 
-    def upload(self: Folders, content: Path | bytes, path: str) -> None:
+    def upload(self: Folders, content: bytes, path: str) -> None:
         uploaded(self, content, path)
         if path.endswith("manifest.json"):
             patch.undo()

@@ -507,7 +507,7 @@ def many_columns(path: Path) -> None:
 
 def a_list_without_end(path: Path) -> None:
     """30 bytes whose schema says that it has two billion columns."""
-    footer = bytes.fromhex("1502" "19fcffffffff07")
+    footer = bytes.fromhex("150219fcffffffff07")
     path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
 
 
