@@ -47,7 +47,10 @@ from kanta.errors import Busy, KantaError
 DOWNLOAD: frozenset[Reason] = frozenset({"bad_manifest", "schema", "bad_file"})
 
 #: What a package may take of the machine: memory, and room beside the database for what does not fit into it.
-_ROOM = {"memory_limit": MEMORY_LIMIT, "max_temp_directory_size": "16GB"}
+_ROOM: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": MEMORY_LIMIT,
+    "max_temp_directory_size": "16GB",
+}
 
 _MEMORY = """
 create schema if not exists receiver;

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -265,7 +266,8 @@ def forget(root: Path, databases: Sequence[str]) -> None:
             part.replace(lines)
 
 
-def layout_of(job_datasets: Sequence[str], form: str) -> str:
+@cache
+def layout_of(job_datasets: tuple[str, ...], form: str) -> str:
     """What of a package's layout must not change between a base and a delta: format and columns."""
     text = json.dumps([form, [contract(dataset).names for dataset in job_datasets]])
     return sha256(text.encode()).hexdigest()

@@ -24,7 +24,7 @@ from kanta.distribution.protocol import MANIFEST, SCHEMA_VERSION, Manifest, Plac
 from kanta.distribution.sessions import Package, recording
 from kanta.distribution.view import Published
 from kanta.engine import literal
-from kanta.errors import KantaError
+from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 
@@ -64,10 +64,19 @@ class Proved:
 
 
 def prove(home: Home, database: str | None = None) -> list[Proved]:
-    """Proves every database's jobs (or one database's), as of the newest publication; by database and job."""
+    """Proves every database's jobs (or one database's), as of the newest publication; by database and job.
+
+    Raises BadArguments for a database that is sent nothing: nothing would be proved.
+    """
     day = Lake(home).published().night
     with sending.alone(home, None) as workspace, view.published(home, day, None, workspace) as published:
         works = _works(home, published, database)
+        if database is not None and not works:
+            raise BadArguments(
+                f"There is no store database {database} that is sent anything",
+                where="channels",
+                next_step="kanta distribution status",
+            )
         found = []
         for job, of_job in works.items():
             folder = workspace / job
@@ -198,8 +207,8 @@ def _pack(published: Published, works: Sequence[Work], since: Mapping[tuple[str,
         with Staging(folder / f"staging.{published.business_date}") as staging:
             packing.pack(published.engine, parcels, staging)
     if problems := [parcel for parcel in parcels if parcel.problem]:
-        place = f"{problems[0].database}/{problems[0].job}"
-        raise KantaError(problems[0].problem, where=place, next_step="mend the cause, then prove again")
+        broken = f"{problems[0].database}/{problems[0].job}"
+        raise KantaError(problems[0].problem, where=broken, next_step="mend the cause, then prove again")
     totals = view.card_totals(published.engine) if parcels and "cards" in parcels[0].datasets else {}
     for work, parcel in zip(works, parcels, strict=True):
         place = Place(database=work.database.name, job=work.job, sequence=parcel.sequence)

@@ -508,5 +508,7 @@ def test_prove_finds_nothing_where_all_is_right_and_the_row_where_it_is_not(
         return results
 
     monkeypatch.setattr(store, "apply", wrong)
+    with pytest.raises(BadArguments, match="S999"):
+        distribution.prove(chain.home, "S999")
     (proved,) = distribution.prove(chain.home, "S003")
     assert (proved.full, proved.examples[0]) == (1, "cards K3|, club")
