@@ -346,6 +346,41 @@ def test_customers_of_equal_name_and_contact_are_listed_as_likely_duplicates(mas
     assert master.rows("customers.likely_duplicates") == [("K1", "K3", "email")]
 
 
+def test_a_crowd_of_one_name_and_contact_is_listed_with_its_lowest_account(master: Master) -> None:
+    def walk_in(number: int, **other: Any) -> Row:
+        return operation(f"a{number}", "2026-01-05 10:00", f"K{number:02}", **{"phone": "+358401234567", **other})
+
+    pairs = ("count(*)", "count(distinct account)", "min(account)", "max(other_account)")
+    master.deliver("hq/2026-01-01/hq", **store())
+    crowd = [walk_in(n) for n in range(1, 51)] + [walk_in(98, last_name="Else"), walk_in(99, last_name="else")]
+    master.deliver("pos/2026-01-05/S1", customers=crowd)
+    master.night("2026-01-05")
+    assert master.rows("customers.likely_duplicates", *pairs) == [(50 * 49 // 2 + 1, 50, "K01", "K99")]
+
+    master.deliver("pos/2026-01-06/S1", customers=[walk_in(60)])
+    master.night("2026-01-06")  # one more than all pairs are made of: also those whom tonight did not touch
+    assert master.rows("customers.likely_duplicates", *pairs) == [(50 + 1, 2, "K01", "K99")]
+    assert master.rows("customers.likely_duplicates", "other_account", where="account = 'K01'")[-1] == ("K60",)
+
+    again = update("b", "2026-01-07 10:00", "K01", clears="phone", email="one@shop.com")
+    same = update("c", "2026-01-07 10:00", "K33", email="one@shop.com")
+    master.deliver("pos/2026-01-07/S1", customers=[again, same])
+    master.night("2026-01-07")  # the lowest leaves, and all pairs of the others are listed again
+    assert master.rows("customers.likely_duplicates", *pairs) == [(50 * 49 // 2 + 2, 51, "K01", "K99")]
+    assert master.rows("customers.likely_duplicates", where="account = 'K01'") == [("K01", "K33", "email")]
+
+
+def test_a_contact_that_one_gives_up_the_night_another_gets_it_is_read_for_both(master: Master) -> None:
+    master.deliver("hq/2026-01-01/hq", **store())
+    master.deliver("pos/2026-01-05/S1", customers=[operation("a", "2026-01-05 10:00", email="x@shop.com")])
+    master.deliver("pos/2026-01-05/S2", customers=[operation("b", "2026-01-05 10:00", "K2")])
+    master.night("2026-01-05")
+    master.deliver("pos/2026-01-05/S1", customers=[operation("a", "2026-01-05 10:00")])
+    master.deliver("pos/2026-01-06/S1", customers=[update("c", "2026-01-06 10:00", "K2", email="x@shop.com")])
+    master.night("2026-01-06")
+    assert master.rows("customers.contacts", "account", "value", "is_valid") == [("K2", "x@shop.com", True)]
+
+
 def test_a_corrected_drop_withdraws_what_it_no_longer_holds(master: Master) -> None:
     master.deliver("hq/2026-01-01/hq", **store())
     master.deliver(
