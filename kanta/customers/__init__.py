@@ -28,7 +28,7 @@ JUDGED = ("customers._landed_operations", "customers._judged")
 #: From operations to the columns of customers, and their addresses.
 FOLDED = (
     "customers._concerned", "customers._operations", "customers._gone", "customers._own_changes",
-    "customers._default_changes", "customers._default_states", "customers._creations", "customers._changes",
+    "customers._own_states", "customers._creations", "customers._changes",
     "customers._states", "customers._customer_history", "customers._address_history", "customers._contact_events",
     "customers._earlier_contacts", "customers._known_values", "customers._unchecked_values",
     "customers._attribute_values",

@@ -118,7 +118,7 @@ def test_an_address_that_looks_plain_is_what_the_library_says(text: str) -> None
 
 def test_a_number_that_looks_plain_is_what_the_library_says() -> None:
     """Numbers of every kind and country, and others that differ from them by a few digits."""
-    chance, read = random.Random(7), 0
+    chance, read = random.Random(7), 0  # noqa: S311
     for country in sorted(phonenumbers.SUPPORTED_REGIONS):
         for kind in range(11):
             example = phonenumbers.example_number_for_type(country, kind)
