@@ -12,7 +12,9 @@ import hashlib
 import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,11 +132,7 @@ def _blanked(data: bytes, form: str, compression: str, contract: Contract | None
         return None
     if form == "parquet":
         return _parquet(data, personal, names)
-    try:
-        plain = _decompressed(data, compression)
-    except (OSError, EOFError, zstandard.ZstdError):
-        return None
-    text = plain.decode("utf-8", "surrogateescape")
+    text = _decompressed(data, compression).decode("utf-8", "surrogateescape")
     if not any(name in text for name in names.all):
         return None
     work: dict[str, Callable[[], str]] = {
@@ -142,16 +140,22 @@ def _blanked(data: bytes, form: str, compression: str, contract: Contract | None
         "ndjson": lambda: "".join(_json(line, personal, names) for line in text.splitlines(keepends=True)),
         "xml": lambda: _XML_TRANSACTION.sub(lambda found: _xml(found[0], names), text),
     }
-    return _compressed(work[form]().encode("utf-8", "surrogateescape"), compression)
+    made = work[form]()
+    return None if made == text else _compressed(made.encode("utf-8", "surrogateescape"), compression)
 
 
 def _decompressed(data: bytes, compression: str) -> bytes:
-    if compression == "gz":
-        return gzip.decompress(data)
+    """The bytes of a file, of one that was cut off or is broken as far as they can be read."""
+    if not compression:
+        return data
+    plain = io.BytesIO()
+    source: Any = gzip.GzipFile(fileobj=io.BytesIO(data))
     if compression == "zst":
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)) as reader:
-            return bytes(reader.read())
-    return data
+        source = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True)
+    with suppress(OSError, EOFError, zlib.error, zstandard.ZstdError):
+        while piece := source.read1(1 << 16) if compression == "gz" else source.read(1 << 16):
+            plain.write(piece)
+    return plain.getvalue()
 
 
 def _compressed(data: bytes, compression: str) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -108,6 +109,12 @@ def texts(root: Path) -> Iterator[tuple[Path, str]]:
             yield file, json.dumps(pq.read_table(pa.BufferReader(data)).to_pylist(), default=str, ensure_ascii=False)
             statistics = pq.read_metadata(pa.BufferReader(data)).to_dict()
             yield file, json.dumps(statistics, default=str, ensure_ascii=False)
+        elif file.suffix == ".duckdb":
+            with duckdb.connect(str(file), read_only=True) as con:
+                for (name,) in con.execute(
+                    "select format('{}.{}', schema_name, table_name) from duckdb_tables()"
+                ).fetchall():
+                    yield file, repr(con.execute(f"select * from {name}").fetchall())
         elif file.suffix == ".avro":
             with AvroFile(PyArrowFileIO().new_input(str(file))) as records:
                 yield file, "".join(repr(record) for record in records)
@@ -198,6 +205,21 @@ def test_only_the_persons_own_columns_of_a_file_are_emptied(form: str, before: s
     assert data.decode() == after
     (listed,) = json.loads((folder / "control.json").read_text())["files"]
     assert listed["sha256"] == hashlib.sha256(data).hexdigest()
+    assert blanking.blank_drops(home, names) == []
+
+
+@pytest.mark.parametrize("form", ["csv.gz", "csv.zst"])
+def test_a_file_that_was_cut_off_is_blanked_as_far_as_it_can_be_read(form: str, home: Home) -> None:
+    rows = "".join(f"K{n},{hashlib.sha256(str(n).encode()).hexdigest()}\n" for n in range(20_000))
+    plain = f"customer_id,last_name\n{rows}".encode()
+    whole = gzip.compress(plain) if form == "csv.gz" else zstandard.ZstdCompressor().compress(plain)
+    write_drop(home, "pos", DAYS[0], "S1", {f"customers.{form}": whole[: len(whole) // 2]})
+    secret = hashlib.sha256(b"7").hexdigest()
+    names = blanking.Names(frozenset({"K7"}), frozenset(), frozenset(), frozenset())
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/S1"]
+    told = "".join(text for file, text in texts(home.landing) if file.suffix in (".gz", ".zst"))
+    assert secret not in told
+    assert hashlib.sha256(b"8").hexdigest() in told
     assert blanking.blank_drops(home, names) == []
 
 
