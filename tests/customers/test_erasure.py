@@ -18,11 +18,14 @@ from pyiceberg.avro.file import AvroFile
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from kanta import night, reading, verify
+from kanta.contracts import contract_of
 from kanta.customers import erasure
+from kanta.engine import Engine
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.landing import blanking
+from kanta.landing.router import raw_json
 from tests.conftest import NoJudge
 from tests.feed import Row, joined, sale, write_drop
 from tests.night import history
@@ -206,6 +209,21 @@ def test_only_the_persons_own_columns_of_a_file_are_emptied(form: str, before: s
     (listed,) = json.loads((folder / "control.json").read_text())["files"]
     assert listed["sha256"] == hashlib.sha256(data).hexdigest()
     assert blanking.blank_drops(home, names) == []
+
+
+def test_a_refused_row_is_theirs_if_it_names_them_and_not_if_it_holds_the_same_text(tmp_path: Path) -> None:
+    raws = {
+        "theirs": {"customer_id": "1"}, "by_guid": {"async_id": 'K"ä'}, "other": {"customer_id": "11", "line_no": "1"},
+        "by_chance": {"customer_id": "2", "quantity": "1", "last_name": "async_id"},
+    }  # fmt: skip
+    lake, contract = Lake(Home(tmp_path)), contract_of("ops.quarantine")
+    with Engine(tmp_path / "work") as engine:
+        given = {"record_key": list(raws), "raw": [raw_json(raw) for raw in raws.values()]}
+        engine.register("given.rows", pa.table(given))
+        empty = ", ".join(f'null as "{name}"' for name in contract.names if name not in given)
+        engine.write(contract, f"select *, {empty} from given.rows", lake.directory("ops.quarantine") / "data")
+        names = erasure._names(engine, lake, {"1", 'K"ä'})
+    assert names.operations == names.orders == {"theirs", "by_guid"}
 
 
 @pytest.mark.parametrize("form", ["csv.gz", "csv.zst"])

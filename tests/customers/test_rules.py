@@ -7,6 +7,7 @@ from typing import Any
 
 from kanta import customers
 from kanta.engine import Engine
+from kanta.report.customers import CHANNELS
 from tests.customers.conftest import Master, Row
 
 GUID, OTHER = "0a1b2c3d-0000-4000-8000-000000000001", "0a1b2c3d-0000-4000-8000-000000000002"
@@ -89,6 +90,24 @@ def test_a_default_customer_that_comes_late_is_inherited_from_all_the_same(maste
     master.deliver("hq/2026-01-06/hq", customers=[default_customer(language="fi")])
     master.night("2026-01-06")
     assert master.rows("customers.customers", "account", "language") == [("DEF", "fi"), ("K1", "fi")]
+
+
+def test_the_night_tells_of_channels_whose_default_customer_is_unknown_or_carries_a_receipt_email(
+    master: Master,
+) -> None:
+    defaults = {"S1": "DEF", "S2": "NOBODY", "S3": "PLAIN", "S4": None, "S5": GUID}
+    channels = [{"channel_id": channel, "default_customer_id": account} for channel, account in defaults.items()]
+    made = [
+        default_customer(receipt_email="r@shop.com"),
+        default_customer(operation_id="P", customer_id="PLAIN"),
+        guest("g", "2026-01-01 08:00", receipt_email="w@shop.com"),
+    ]
+    master.deliver("hq/2026-01-01/hq", channels=channels, customers=made)
+    master.deliver("pos/2026-01-05/S2", customers=[operation("a", "2026-01-05 10:00", channel_id="S2")])
+    master.night("2026-01-05")
+    assert master.rows("customers.customers", "receipt_email", where="account = 'K1'") == [(None,)]
+    told = master.engine.rows(CHANNELS, {"night": master.business_date})
+    assert [(channel, "unknown" in what) for channel, what in told] == [("S1", False), ("S2", True), ("S5", False)]
 
 
 def test_affiliations_of_the_default_customer_are_inherited_from_that_day_and_gone_over(master: Master) -> None:
