@@ -32,13 +32,13 @@ NAMED_BY = {
     "card_id": "cards", "loyalty_card_id": "cards", "from_card_id": "cards", "to_card_id": "cards",
 }  # fmt: skip
 
-#: Elements of a POSLog document that hold a customer's person.
+#: Elements of a POSLog document that hold a customer's person; the document may break off in any of them.
 _PERSON_ELEMENTS = re.compile(
     r"(<(?P<tag>(?:\w+:)?(?:Name|FullName|FirstName|GivenName|MiddleName|LastName|FamilyName|Title|Address|AddressLine"
     r"|Street|City|PostalCode|EMail|EMailAddress|Email|Telephone|TelephoneNumber|PhoneNumber|LocalNumber))\b[^>]*>)"
-    r"[^<]+(?=</)"
+    r"[^<]+(?=</|\Z)"
 )
-_XML_TRANSACTION = re.compile(r"<(?P<tag>(?:\w+:)?Transaction)\b.*?</(?P=tag)>", re.DOTALL)
+_XML_TRANSACTION = re.compile(r"<(?P<tag>(?:\w+:)?Transaction)\b.*?(?:</(?P=tag)>|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _json(line: str, personal: Collection[str], names: Names) -> str:
 def _xml(transaction: str, names: Names) -> str:
     if not any(f">{name}<" in transaction for name in names.ids):
         return transaction
-    blank = re.compile(r"(<(?:\w+:)?Customer\b.*?</(?:\w+:)?Customer>)", re.DOTALL)
+    blank = re.compile(r"(<(?:\w+:)?Customer\b.*?(?:</(?:\w+:)?Customer>|\Z))", re.DOTALL)
     return blank.sub(lambda found: _PERSON_ELEMENTS.sub(r"\1", found[0]), transaction)
 
 

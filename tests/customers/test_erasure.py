@@ -252,3 +252,8 @@ def test_a_poslog_keeps_the_receipt_and_loses_the_person(home: Home) -> None:
     assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/K1"]
     found = (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").read_text()
     assert found == text.format("K1", "")
+    (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").write_text(
+        text.format("K1", "Zweta").partition("ta</A")[0]
+    )
+    blanking.blank_drops(home, names)
+    assert "Zwe" not in (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").read_text()
