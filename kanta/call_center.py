@@ -49,7 +49,7 @@ _REASONS = (
     "call_center._undeliverable",
     "call_center._source_codes",
     "call_center._unshipped",
-    "call_center._item_rates",
+    "reference._rates",
     "call_center._reasons",
 )
 

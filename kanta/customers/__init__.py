@@ -28,9 +28,10 @@ JUDGED = ("customers._landed_operations", "customers._judged")
 #: From operations to the columns of customers, and their addresses.
 FOLDED = (
     "customers._concerned", "customers._operations", "customers._gone", "customers._own_changes",
-    "customers._default_changes", "customers._default_states", "customers._creations", "customers._changes",
+    "customers._own_states", "customers._creations", "customers._changes",
     "customers._states", "customers._customer_history", "customers._address_history", "customers._contact_events",
-    "customers._unchecked_values", "customers._attribute_values",
+    "customers._earlier_contacts", "customers._known_values", "customers._unchecked_values",
+    "customers._attribute_values",
 )  # fmt: skip
 #: What needs values that were read with libraries.
 READ = (
@@ -208,14 +209,13 @@ def record(night: Night, kind: str, decisions: Mapping[str, Mapping[str, str]]) 
 
 
 def _read_contacts(night: Night) -> None:
-    rows = night.engine.rows("select kind, value, country from customers._unchecked_values")
-    night.engine.register(
-        "customers._read_values",
-        pa.Table.from_pylist(
-            [dict(zip(_READ_VALUES.names, (*row, *checking.contact(*row)), strict=True)) for row in rows],
-            _READ_VALUES,
-        ),
-    )
+    found = night.engine.execute("select kind, value, country from customers._unchecked_values")
+    read = []
+    while rows := found.fetchmany(50_000):  # a first night brings millions
+        columns = zip(*((*row, *checking.contact(*row)) for row in rows), strict=True)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, _READ_VALUES, strict=True)]
+        read.append(pa.record_batch(arrays, _READ_VALUES))
+    night.engine.register("customers._read_values", pa.Table.from_batches(read, _READ_VALUES))
 
 
 _READ_VALUES = pa.schema(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from decimal import Decimal, InvalidOperation
 from functools import cache
+from typing import Any
 
 #: What most addresses look like; one that does is good without asking the library, which takes far longer.
 _PLAIN_EMAIL = re.compile(
     r"(?!.*--)[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\.)+(?:com|org|net|fi|se|de|fr|uk)"
 )
+_PLAIN_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _LONGEST = 400  # no address or number is longer; a library should not have to find that out
 
 #: Rule names of ops.quarantine (spec 3-customers rule 6).
@@ -45,6 +47,8 @@ def _email(value: str) -> str | None:
 
 
 def _phone(value: str, country: str) -> str | None:
+    if looks_valid(value):
+        return value
     import phonenumbers
 
     if len(value) > _LONGEST:
@@ -56,6 +60,38 @@ def _phone(value: str, country: str) -> str | None:
     if not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def looks_valid(number: str) -> bool:
+    """Whether a number is written as E.164 and one of the library's patterns says already that it is valid."""
+    return bool(_PLAIN_PHONE.fullmatch(number)) and any(
+        (numbers := _numbers_of(number[1:end])) and numbers.fullmatch(number, end) for end in (2, 3, 4)
+    )
+
+
+@cache
+def _numbers_of(code: str) -> re.Pattern[str] | None:
+    """What valid numbers of a calling code's main country look like behind it; None when there is no such country.
+
+    The library's own patterns in one. Numbers it may change, or hold to be of another country, do not match.
+    """
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+
+    plan = PhoneMetadata.metadata_for_region(COUNTRY_CODE_TO_REGION_CODE.get(int(code), ("",))[0], None)
+    if plan is None:
+        return None
+
+    def of(kind: Any) -> str:
+        length = "|".join(f".{{{n}}}" for n in kind.possible_length) or ".*"
+        return rf"(?=(?:{length})\Z)(?:{kind.national_number_pattern})\Z"
+
+    kinds = (
+        plan.premium_rate, plan.toll_free, plan.shared_cost, plan.voip, plan.personal_number, plan.pager, plan.uan,
+        plan.voicemail, plan.fixed_line, plan.mobile,
+    )  # fmt: skip
+    prefix = rf"(?!0|{plan.national_prefix_for_parsing or '0'})"
+    alternatives = "|".join(f"(?:{of(kind)})" for kind in kinds if kind and kind.national_number_pattern)
+    return re.compile(rf"{prefix}(?={plan.leading_digits or ''})(?={of(plan.general_desc)})(?:{alternatives})")
 
 
 @cache

@@ -21,6 +21,7 @@ from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.landing.blanking import NAMED_BY, Blanked, Names, blank_drops
+from kanta.landing.router import raw_json
 from kanta.night import Night, stage
 
 #: Columns whose values are looked for in pages and documents; a first name or a city would be found anywhere.
@@ -149,9 +150,11 @@ def _names(engine: Engine, lake: Lake, ids: Collection[str]) -> Names:
     for table in ("landed.customers", "landed.orders", "landed.loyalty_cards", "ops.quarantine"):
         engine.attach(contracts.contract_of(table), _data_files(lake, table))
     engine.register("erased.ids", pa.table({"id": pa.array(sorted(ids), pa.string())}))
+    naming = [raw_json({column: one})[1:-1] for column in ("customer_id", "async_id") for one in sorted(ids)]
+    engine.register("erased.naming", pa.table({"text": pa.array(naming, pa.string())}))
     refused = (
-        "select record_key as id from ops.quarantine where exists"
-        " (select 1 from erased.ids as ids where contains(ops.quarantine.raw, '\"' || ids.id || '\"'))"
+        "select record_key as id from ops.quarantine"
+        " where exists (select 1 from erased.naming where contains(ops.quarantine.raw, naming.text))"
     )
     ours = "in (select id from erased.ids)"
     found = {

@@ -12,7 +12,9 @@ import hashlib
 import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +32,13 @@ NAMED_BY = {
     "card_id": "cards", "loyalty_card_id": "cards", "from_card_id": "cards", "to_card_id": "cards",
 }  # fmt: skip
 
-#: Elements of a POSLog document that hold a customer's person.
+#: Elements of a POSLog document that hold a customer's person; the document may break off in any of them.
 _PERSON_ELEMENTS = re.compile(
     r"(<(?P<tag>(?:\w+:)?(?:Name|FullName|FirstName|GivenName|MiddleName|LastName|FamilyName|Title|Address|AddressLine"
     r"|Street|City|PostalCode|EMail|EMailAddress|Email|Telephone|TelephoneNumber|PhoneNumber|LocalNumber))\b[^>]*>)"
-    r"[^<]+(?=</)"
+    r"[^<]+(?=</|\Z)"
 )
-_XML_TRANSACTION = re.compile(r"<(?P<tag>(?:\w+:)?Transaction)\b.*?</(?P=tag)>", re.DOTALL)
+_XML_TRANSACTION = re.compile(r"<(?P<tag>(?:\w+:)?Transaction)\b.*?(?:</(?P=tag)>|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,7 @@ def _blanked(data: bytes, form: str, compression: str, contract: Contract | None
         return None
     if form == "parquet":
         return _parquet(data, personal, names)
-    try:
-        plain = _decompressed(data, compression)
-    except (OSError, EOFError, zstandard.ZstdError):
-        return None
-    text = plain.decode("utf-8", "surrogateescape")
+    text = _decompressed(data, compression).decode("utf-8", "surrogateescape")
     if not any(name in text for name in names.all):
         return None
     work: dict[str, Callable[[], str]] = {
@@ -142,16 +140,22 @@ def _blanked(data: bytes, form: str, compression: str, contract: Contract | None
         "ndjson": lambda: "".join(_json(line, personal, names) for line in text.splitlines(keepends=True)),
         "xml": lambda: _XML_TRANSACTION.sub(lambda found: _xml(found[0], names), text),
     }
-    return _compressed(work[form]().encode("utf-8", "surrogateescape"), compression)
+    made = work[form]()
+    return None if made == text else _compressed(made.encode("utf-8", "surrogateescape"), compression)
 
 
 def _decompressed(data: bytes, compression: str) -> bytes:
-    if compression == "gz":
-        return gzip.decompress(data)
+    """The bytes of a file, of one that was cut off or is broken as far as they can be read."""
+    if not compression:
+        return data
+    plain = io.BytesIO()
+    source: Any = gzip.GzipFile(fileobj=io.BytesIO(data))
     if compression == "zst":
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)) as reader:
-            return bytes(reader.read())
-    return data
+        source = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True)
+    with suppress(OSError, EOFError, zlib.error, zstandard.ZstdError):
+        while piece := source.read1(1 << 16) if compression == "gz" else source.read(1 << 16):
+            plain.write(piece)
+    return plain.getvalue()
 
 
 def _compressed(data: bytes, compression: str) -> bytes:
@@ -211,7 +215,7 @@ def _json(line: str, personal: Collection[str], names: Names) -> str:
 def _xml(transaction: str, names: Names) -> str:
     if not any(f">{name}<" in transaction for name in names.ids):
         return transaction
-    blank = re.compile(r"(<(?:\w+:)?Customer\b.*?</(?:\w+:)?Customer>)", re.DOTALL)
+    blank = re.compile(r"(<(?:\w+:)?Customer\b.*?(?:</(?:\w+:)?Customer>|\Z))", re.DOTALL)
     return blank.sub(lambda found: _PERSON_ELEMENTS.sub(r"\1", found[0]), transaction)
 
 

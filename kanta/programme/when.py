@@ -152,11 +152,10 @@ def _dated(part: Typed, wanted: Type) -> Typed:
     if not (part.literal and part.type == "text" and wanted in ("date", "moment")):
         return part
     try:
-        text = part.sql.strip("'")
-        (date if wanted == "date" else datetime).fromisoformat(text)
+        read = (date if wanted == "date" else datetime).fromisoformat(part.sql.strip("'"))
     except ValueError:
         raise ValueError(f"{part.sql[:40]} is no {wanted}; write it as 2017-01-31") from None
-    return Typed(f"cast({part.sql} as {'date' if wanted == 'date' else 'timestamptz'})", wanted)
+    return Typed(f"cast('{read.isoformat()}' as {'date' if wanted == 'date' else 'timestamptz'})", wanted)
 
 
 def _in(node: exp.In, known: Mapping[str, str]) -> Typed:

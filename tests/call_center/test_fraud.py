@@ -93,6 +93,7 @@ def test_unknown_is_not_true_whatever_is_around_it(make) -> None:  # type: ignor
         "total_amount / 3 * 3 = 10 or 10 / 4 = 2.5": 1,
         "not (delivery_country in ('SE')) and billing_zip = '00100'": 0,
         "ordered_at >= '2020-01-01' and business_date = '2020-01-01'": 1,
+        "business_date = '2020-W01-3' and ordered_at > '20200101'": 1,
         "-total_amount < -9.99 and status in ('submitted', 'open')": 1,
     }
     rules = [{"id": f"r{number}", "level": "order", "score": 1, "when": when} for number, when in enumerate(conditions)]

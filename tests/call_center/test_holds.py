@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kanta import contracts
 from kanta.holds import CLEARING, EVENTS, REASONS, TRANSITIONS, Event, fold
 from tests.call_center.conftest import Center
 
@@ -51,6 +52,12 @@ def test_a_state_is_reached_by_the_table_only_and_every_event_has_its_outcome(ev
             assert outcome.reason == ("submit_failed" if event.event == "clear_and_submit" and event.under else None)
         state = TRANSITIONS[state, event.event]  # type: ignore[index]
         owner = event.user if state == "checked_out" else ""
+
+
+def test_the_events_are_those_of_the_contract_and_of_the_table() -> None:
+    (column,) = [c for c in contracts.contract_of("landed.hold_events").columns if c.name == "event"]
+    assert column.allowed == EVENTS
+    assert set(EVENTS) == {event for _, event in TRANSITIONS}
 
 
 def test_held_on_1_may_and_cleared_on_the_4th_is_3_days(center: Center) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from kanta import contracts, customers, models
@@ -114,12 +115,14 @@ class Master:
             self._insert(f"landed.{dataset}", filled)
 
     def _insert(self, table: str, rows: list[Row]) -> None:
-        columns = {column.name: column for column in contract_of(table).columns}
-        for row in rows:
-            named = {name: value for name, value in row.items() if name in columns}
-            listed = ", ".join(f'"{name}"' for name in named)
-            values = ", ".join(f"cast(${name} as {columns[name].type})" for name in named)
-            self.engine.execute(f"insert into {self._kept(table)} ({listed}) values ({values})", named)
+        named = [c for c in contract_of(table).columns if any(c.name in row for row in rows)]
+        text = {c.name: [None if row.get(c.name) is None else str(row[c.name]) for row in rows] for c in named}
+        columns = ", ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in named)
+        if rows:
+            self.engine.con.register(
+                "given", pa.table({name: pa.array(values, pa.string()) for name, values in text.items()})
+            )
+            self.engine.execute(f"insert into {self._kept(table)} by name select {columns} from given")
 
     def night(self, day: str) -> list[str]:
         """Runs the stage of a night and publishes it; returns the tables it changed."""

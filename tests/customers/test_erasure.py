@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,11 +18,14 @@ from pyiceberg.avro.file import AvroFile
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from kanta import night, reading, verify
+from kanta.contracts import contract_of
 from kanta.customers import erasure
+from kanta.engine import Engine
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.landing import blanking
+from kanta.landing.router import raw_json
 from tests.conftest import NoJudge
 from tests.feed import Row, joined, sale, write_drop
 from tests.night import history
@@ -108,6 +112,12 @@ def texts(root: Path) -> Iterator[tuple[Path, str]]:
             yield file, json.dumps(pq.read_table(pa.BufferReader(data)).to_pylist(), default=str, ensure_ascii=False)
             statistics = pq.read_metadata(pa.BufferReader(data)).to_dict()
             yield file, json.dumps(statistics, default=str, ensure_ascii=False)
+        elif file.suffix == ".duckdb":
+            with duckdb.connect(str(file), read_only=True) as con:
+                for (name,) in con.execute(
+                    "select format('{}.{}', schema_name, table_name) from duckdb_tables()"
+                ).fetchall():
+                    yield file, repr(con.execute(f"select * from {name}").fetchall())
         elif file.suffix == ".avro":
             with AvroFile(PyArrowFileIO().new_input(str(file))) as records:
                 yield file, "".join(repr(record) for record in records)
@@ -201,6 +211,36 @@ def test_only_the_persons_own_columns_of_a_file_are_emptied(form: str, before: s
     assert blanking.blank_drops(home, names) == []
 
 
+def test_a_refused_row_is_theirs_if_it_names_them_and_not_if_it_holds_the_same_text(tmp_path: Path) -> None:
+    raws = {
+        "theirs": {"customer_id": "1"}, "by_guid": {"async_id": 'K"ä'}, "other": {"customer_id": "11", "line_no": "1"},
+        "by_chance": {"customer_id": "2", "quantity": "1", "last_name": "async_id"},
+    }  # fmt: skip
+    lake, contract = Lake(Home(tmp_path)), contract_of("ops.quarantine")
+    with Engine(tmp_path / "work") as engine:
+        given = {"record_key": list(raws), "raw": [raw_json(raw) for raw in raws.values()]}
+        engine.register("given.rows", pa.table(given))
+        empty = ", ".join(f'null as "{name}"' for name in contract.names if name not in given)
+        engine.write(contract, f"select *, {empty} from given.rows", lake.directory("ops.quarantine") / "data")
+        names = erasure._names(engine, lake, {"1", 'K"ä'})
+    assert names.operations == names.orders == {"theirs", "by_guid"}
+
+
+@pytest.mark.parametrize("form", ["csv.gz", "csv.zst"])
+def test_a_file_that_was_cut_off_is_blanked_as_far_as_it_can_be_read(form: str, home: Home) -> None:
+    rows = "".join(f"K{n},{hashlib.sha256(str(n).encode()).hexdigest()}\n" for n in range(20_000))
+    plain = f"customer_id,last_name\n{rows}".encode()
+    whole = gzip.compress(plain) if form == "csv.gz" else zstandard.ZstdCompressor().compress(plain)
+    write_drop(home, "pos", DAYS[0], "S1", {f"customers.{form}": whole[: len(whole) // 2]})
+    secret = hashlib.sha256(b"7").hexdigest()
+    names = blanking.Names(frozenset({"K7"}), frozenset(), frozenset(), frozenset())
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/S1"]
+    told = "".join(text for file, text in texts(home.landing) if file.suffix in (".gz", ".zst"))
+    assert secret not in told
+    assert hashlib.sha256(b"8").hexdigest() in told
+    assert blanking.blank_drops(home, names) == []
+
+
 def test_a_poslog_keeps_the_receipt_and_loses_the_person(home: Home) -> None:
     text = (
         "<POSLog><Transaction><RetailTransaction><Customer><CustomerID>{0}</CustomerID><Name>{1}</Name><Address>"
@@ -212,3 +252,8 @@ def test_a_poslog_keeps_the_receipt_and_loses_the_person(home: Home) -> None:
     assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/K1"]
     found = (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").read_text()
     assert found == text.format("K1", "")
+    (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").write_text(
+        text.format("K1", "Zweta").partition("ta</A")[0]
+    )
+    blanking.blank_drops(home, names)
+    assert "Zwe" not in (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").read_text()

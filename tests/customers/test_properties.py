@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import phonenumbers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -112,6 +114,26 @@ def test_an_address_that_looks_plain_is_what_the_library_says(text: str) -> None
     except EmailNotValidError:
         expected = None
     assert checking.contact("email", text, "") == ((expected, True) if expected else (text, False))
+
+
+def test_a_number_that_looks_plain_is_what_the_library_says() -> None:
+    """Numbers of every kind and country, and others that differ from them by a few digits."""
+    chance, read = random.Random(7), 0  # noqa: S311
+    for country in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in range(11):
+            example = phonenumbers.example_number_for_type(country, kind)
+            for change in range(4) if example else ():
+                digits = list(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)[1:])
+                for _ in range(change):
+                    place = chance.randrange(len(digits))
+                    digits[place : place + chance.randint(0, 1)] = chance.choice(["", "0", "1", "38"])
+                text = "+" + "".join(digits)
+                number = phonenumbers.parse(text) if phonenumbers.is_possible_number_string(text, None) else None
+                valid = number is not None and phonenumbers.is_valid_number(number)
+                e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if valid else text
+                assert checking.contact("phone", text, "") == (e164, valid)
+                read += checking.looks_valid(text)
+    assert read > 1_000
 
 
 @pytest.mark.parametrize(

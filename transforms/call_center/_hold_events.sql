@@ -13,6 +13,13 @@ events as (
     ) = 1
 ),
 
+kinds as (
+    select distinct
+        event,
+        place
+    from programme.hold_events
+),
+
 orders as (
     select
         order_id,
@@ -61,9 +68,7 @@ select
         order by
             dated.order_id,
             dated."at",
-            list_position(
-                ['hold', 'check_out', 'clear_check_out', 'clear', 'clear_and_submit', 'clear_and_modify'], dated.event
-            ),
+            kinds.place,
             dated."user",
             dated.hold_code nulls first
     ) as event_id,
@@ -78,6 +83,8 @@ select
     managers.operator_id is not null as manager,
     holders.operator_id is not null as clears
 from dated
+inner join kinds
+    on dated.event = kinds.event
 left join rules
     on dated.event_date between rules.first_day and rules.last_day
 left join holds

@@ -26,32 +26,38 @@ system_holds as (
     from call_center._system_holds
 ),
 
-steps as (
+kinds as (
+    select distinct
+        event,
+        place,
+        clears
+    from programme.hold_events
+),
+
+all_events as (
+    select *
+    from events
+
+    union all
+
     select
         order_id,
         hold_code,
-        event,
+        'hold' as event,
         "at",
-        "user",
-        system,
-        list_position(
-            ['hold', 'check_out', 'clear_check_out', 'clear', 'clear_and_submit', 'clear_and_modify'], event
-        ) as place
-    from (
-        select *
-        from events
+        held_by as "user",
+        true as system
+    from system_holds
+),
 
-        union all
-
-        select
-            order_id,
-            hold_code,
-            'hold' as event,
-            "at",
-            held_by as "user",
-            true as system
-        from system_holds
-    ) as both_kinds
+steps as (
+    select
+        all_events.*,
+        kinds.place,
+        kinds.clears
+    from all_events
+    inner join kinds
+        on all_events.event = kinds.event
 ),
 
 effective as (
@@ -59,16 +65,7 @@ effective as (
         *,
         event = 'hold'
         and coalesce(
-            starts_with(
-                lag(event) over (
-                    partition by order_id, hold_code order by "at", system desc, place, "user"
-                ),
-                'clear'
-            )
-            and lag(event) over (
-                partition by order_id, hold_code order by "at", system desc, place, "user"
-            ) <> 'clear_check_out',
-            true
+            lag(clears) over (partition by order_id, hold_code order by "at", system desc, place, "user"), true
         ) as begins
     from steps
 ),
@@ -97,6 +94,7 @@ held as (
         min("at") filter (begins) as held_at,
         arg_min("user", step) as held_by,
         arg_max(event, step) as last_event,
+        arg_max(clears, step) as cleared,
         arg_max("user", step) as last_user,
         max("at") as last_at
     from numbered
@@ -132,7 +130,6 @@ holds as (
 dated as (
     select
         held.*,
-        last_event in ('clear', 'clear_and_submit', 'clear_and_modify') as cleared,
         cast(timezone(coalesce(orders.time_zone, 'UTC'), held.held_at) as date) as held_on,
         cast(timezone(coalesce(orders.time_zone, 'UTC'), held.last_at) as date) as last_on
     from held

@@ -16,8 +16,8 @@ orders as (
 rates as (
     select
         currency,
-        rate
-    from call_center._item_rates
+        out_of_accounting as rate
+    from reference._rates
 ),
 
 rules as (

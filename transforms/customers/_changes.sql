@@ -9,7 +9,7 @@ inherited as (
         states.column_name,
         states.value
     from customers._creations as creations
-    inner join customers._default_states as states
+    inner join customers._own_states as states
         on creations.default_account = states.account
         and creations.on_date >= states.from_day
         and creations.on_date < states.to_day

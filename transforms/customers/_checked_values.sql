@@ -10,22 +10,10 @@ from customers._read_values
 
 union all
 
-select distinct
-    versions.kind,
-    versions.value,
+select
+    kind,
+    value,
     '' as country,
-    versions.normalized,
-    versions.is_valid
-from customers.contact_versions as versions
-inner join customers._contact_events as events
-    on versions.account = events.account
-    and versions.kind = events.kind
-    and versions.value = events.value
-    and events.country = ''
-where (versions.kind, versions.value) not in (
-    select
-        kind,
-        value
-    from customers._read_values
-    where country = ''
-)
+    normalized,
+    is_valid
+from customers._known_values

@@ -57,25 +57,17 @@ days as (
     from events
 ),
 
-folded as (
+-- Which event says last what a contact is, whether it is the primary one, and whether there is consent.
+deciding as (
     select
         contacts.account,
         contacts.contact_no,
         contacts.kind,
         contacts.normalized,
         days.day,
-        max_by(events.removed, events.event_no) as removed,
-        max_by(events.value, events.event_no) as value,
-        max_by(events.is_valid, events.event_no) as is_valid,
-        max_by(events.is_primary, events.event_no) filter (where events.is_primary is not null) as is_marked,
-        max(events.operation_no) filter (where events.is_primary is not null) as marked_no,
-        max_by(events.consent, events.event_no) filter (where events.consent is not null) as consent,
-        max_by(events.operated_at, events.event_no) filter (where events.consent is not null) as consent_at,
-        max_by(events.channel_id, events.event_no)
-            filter (where events.consent is not null and events.channel_id is not null) as channel_id,
-        max(events.event_no) filter (where events.consent is not null) as consent_no,
-        max(events.event_no)
-            filter (where events.consent is not null and events.channel_id is not null) as channel_no
+        max(events.event_no) as last_no,
+        max(events.event_no) filter (where events.is_primary is not null) as marked_no,
+        max(events.event_no) filter (where events.consent is not null) as consent_no
     from contacts
     inner join days
         on contacts.account = days.account
@@ -96,26 +88,35 @@ folded as (
 
 completed as (
     select
-        account,
-        contact_no,
-        kind,
-        normalized,
-        day,
-        removed,
-        value,
-        is_valid,
-        not removed
+        deciding.account,
+        deciding.contact_no,
+        deciding.kind,
+        deciding.normalized,
+        deciding.day,
+        newest.removed,
+        newest.value,
+        newest.is_valid,
+        not newest.removed
         and row_number() over (
-            partition by account, kind, day, removed
+            partition by deciding.account, deciding.kind, deciding.day, newest.removed
             order by
-                case when is_marked then marked_no end desc nulls last,
-                case when is_marked then normalized end nulls last,
-                contact_no
+                case when marked.is_primary then marked.operation_no end desc nulls last,
+                case when marked.is_primary then deciding.normalized end nulls last,
+                deciding.contact_no
         ) = 1 as is_primary,
-        coalesce(consent, false) as consent,
-        consent_at,
-        case when channel_no = consent_no then channel_id end as consent_channel_id
-    from folded
+        coalesce(answered.consent, false) as consent,
+        answered.operated_at as consent_at,
+        answered.channel_id as consent_channel_id
+    from deciding
+    inner join events as newest
+        on deciding.account = newest.account
+        and deciding.last_no = newest.event_no
+    left join events as marked
+        on deciding.account = marked.account
+        and deciding.marked_no = marked.event_no
+    left join events as answered
+        on deciding.account = answered.account
+        and deciding.consent_no = answered.event_no
 ),
 
 compared as (

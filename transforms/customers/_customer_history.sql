@@ -122,7 +122,7 @@ groups_at_creation as (
         on creations.account = own.account
         and creations.on_date >= own.from_day
         and creations.on_date < own.to_day
-    left join customers._default_states as of_default
+    left join customers._own_states as of_default
         on creations.default_account = of_default.account
         and of_default.column_name = 'customer_group'
         and creations.on_date >= of_default.from_day

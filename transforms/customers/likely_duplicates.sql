@@ -1,7 +1,8 @@
 -- Customers of equal name and equal email or phone, who may be one; lower account first.
 -- grain: account, other_account, matched_on
--- why: only pairs with a customer of tonight can be new or gone, so versions of others are read only where a contact is
--- shared; names are compared without case, accents and spaces.
+-- why: only who shares a contact with a customer of tonight can be in a pair that is new or gone, so nobody else is
+-- read; names are compared without case, accents and spaces. More than 50 of one name and contact (a shop that gives its
+-- own) are a crowd: each is listed with its lowest account alone, for all pairs of thousands are millions.
 with
 
 touched as (
@@ -9,9 +10,9 @@ touched as (
     from customers._concerned
 ),
 
-tonight as (
+-- What their contacts are and were, for a crowd that one of them leaves is paired otherwise, too.
+theirs as (
     select
-        account,
         kind,
         normalized
     from customers._contact_history
@@ -19,22 +20,150 @@ tonight as (
         account in (select id from touched)
         and valid_to = date '9999-12-31'
         and is_valid
+
+    union
+
+    select
+        kind,
+        normalized
+    from customers._earlier_contacts
+    where
+        valid_to = date '9999-12-31'
+        and is_valid
 ),
 
-pairs as (
+sharing as (
     select
-        tonight.account,
-        others.account as other_account,
-        others.seq as other_seq,
-        tonight.kind
-    from tonight
-    inner join customers.contact_versions as others
-        on tonight.kind = others.kind
-        and tonight.normalized = others.normalized
-        and tonight.account <> others.account
+        versions.account,
+        versions.kind,
+        versions.normalized,
+        versions.seq
+    from customers.contact_versions as versions
+    inner join theirs
+        on versions.kind = theirs.kind
+        and versions.normalized = theirs.normalized
     where
-        others.valid_to = date '9999-12-31'
-        and others.is_valid
+        versions.valid_to = date '9999-12-31'
+        and versions.is_valid
+),
+
+counted as (
+    select
+        kind,
+        normalized,
+        count(*) as times
+    from sharing
+    group by
+        kind,
+        normalized
+    having min(account) < max(account)
+),
+
+in_crowds as (
+    select
+        sharing.account,
+        sharing.kind,
+        sharing.normalized
+    from sharing
+    inner join counted
+        on sharing.kind = counted.kind
+        and sharing.normalized = counted.normalized
+    where counted.times > 50
+),
+
+once_named as (
+    select distinct
+        account,
+        regexp_replace(
+            strip_accents(lower(concat(organization_name, first_name, middle_name, last_name))), '\s', '', 'g'
+        ) as name
+    from customers.customer_versions
+    where account in (select account from in_crowds)
+),
+
+crowds as (
+    select
+        in_crowds.kind,
+        in_crowds.normalized,
+        once_named.name
+    from in_crowds
+    inner join once_named
+        on in_crowds.account = once_named.account
+    group by
+        in_crowds.kind,
+        in_crowds.normalized,
+        once_named.name
+    having
+        count(distinct in_crowds.account) > 50
+        and bool_or(in_crowds.account in (select id from touched))
+),
+
+-- Whom tonight concerns through a crowd alone: few, or none.
+jostled as (
+    select distinct in_crowds.account
+    from in_crowds
+    inner join once_named
+        on in_crowds.account = once_named.account
+    inner join crowds
+        on in_crowds.kind = crowds.kind
+        and in_crowds.normalized = crowds.normalized
+        and once_named.name = crowds.name
+    where in_crowds.account not in (select id from touched)
+),
+
+involved as (
+    select id as account
+    from touched
+
+    union all
+
+    select account
+    from jostled
+),
+
+further as (
+    select
+        kind,
+        normalized
+    from customers.contact_versions
+    where
+        account in (select account from jostled)
+        and valid_to = date '9999-12-31'
+        and is_valid
+
+    except
+
+    select
+        kind,
+        normalized
+    from theirs
+),
+
+shared as (
+    select
+        sharing.account,
+        sharing.kind,
+        sharing.normalized,
+        sharing.seq
+    from sharing
+    inner join counted
+        on sharing.kind = counted.kind
+        and sharing.normalized = counted.normalized
+
+    union all
+
+    select
+        versions.account,
+        versions.kind,
+        versions.normalized,
+        versions.seq
+    from customers.contact_versions as versions
+    inner join further
+        on versions.kind = further.kind
+        and versions.normalized = further.normalized
+    where
+        versions.valid_to = date '9999-12-31'
+        and versions.is_valid
 ),
 
 versions as (
@@ -46,16 +175,7 @@ versions as (
         seq,
         max(seq) over (partition by account) as newest_seq
     from customers.customer_versions
-    where
-        account in (
-            select account
-            from pairs
-
-            union
-
-            select other_account as account
-            from pairs
-        )
+    where account in (select account from shared)
 ),
 
 customers as (
@@ -71,18 +191,38 @@ customers as (
         and name <> ''
 ),
 
-shared as (
+alike as (
+    select
+        shared.kind,
+        shared.normalized,
+        customers.name,
+        shared.account,
+        row_number() over same_name_and_contact as place,
+        count(*) over (partition by shared.kind, shared.normalized, customers.name) as accounts
+    from shared
+    inner join customers
+        on shared.account = customers.account
+        and shared.seq = customers.seq
+    window same_name_and_contact as (
+        partition by shared.kind, shared.normalized, customers.name
+        order by shared.account
+    )
+),
+
+pairs as (
     select distinct
-        least(pairs.account, pairs.other_account) as account,
-        greatest(pairs.account, pairs.other_account) as other_account,
-        pairs.kind as matched_on
-    from pairs
-    inner join customers as ones
-        on pairs.account = ones.account
-    inner join customers as others
-        on pairs.other_account = others.account
-        and pairs.other_seq = others.seq
-    where ones.name = others.name
+        ones.account,
+        others.account as other_account,
+        ones.kind as matched_on
+    from alike as ones
+    inner join alike as others
+        on ones.kind = others.kind
+        and ones.normalized = others.normalized
+        and ones.name = others.name
+        and ones.account < others.account
+    where
+        ones.accounts <= 50
+        or ones.place = 1
 ),
 
 untouched as (
@@ -92,15 +232,18 @@ untouched as (
         matched_on
     from customers.likely_duplicates
     where
-        account not in (select id from touched)
-        and other_account not in (select id from touched)
+        account not in (select account from involved)
+        and other_account not in (select account from involved)
 )
 
 select
     account,
     other_account,
     matched_on
-from shared
+from pairs
+where
+    account in (select account from involved)
+    or other_account in (select account from involved)
 
 union all
 

@@ -19,8 +19,9 @@ transactions as (
 rates as (
     select
         currency,
-        rate
-    from marketing._rates
+        into_accounting as rate
+    from reference._rates
+    where into_accounting is not null
 ),
 
 orders as (

@@ -1,6 +1,6 @@
--- What each default customer holds by itself, column by column, by the days that see it so.
+-- What operations make of each customer, column by column, by the days that see it so.
 -- grain: account, column_name, from_day
--- why: default customers inherit nothing; others inherit what these hold on the day they are created.
+-- why: operations count by their own time, whichever drop brings them; of those dated up to a day the last one wins.
 with
 
 changes as (
@@ -10,7 +10,7 @@ changes as (
         counts_from,
         operation_no,
         value
-    from customers._default_changes
+    from customers._own_changes
 ),
 
 winners as (
