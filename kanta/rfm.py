@@ -29,7 +29,8 @@ IMAGINED = ("rfm._questions", "rfm._answers")
 NO_BOUNDS = """
     create or replace table rfm._bounds (
         run bigint, level bigint, measure varchar, above integer, score integer,
-        lowest decimal(18, 2), highest decimal(18, 2), customers bigint
+        lowest decimal(18, 2), highest decimal(18, 2), whole_lowest decimal(18, 2), whole_highest decimal(18, 2),
+        customers bigint
     )
 """
 NO_CUTS = """
@@ -135,6 +136,6 @@ def _score_by_level(night: Night) -> None:
         night.define(*LEVEL)
         _view(night, "rfm._level_scores")
         night.engine.execute("create or replace table rfm._scored as select * from rfm._level_scores")
-        night.engine.execute("insert into rfm._bounds by name select * exclude (whole_lowest, whole_highest) from rfm._level_bounds")
+        night.engine.execute("insert into rfm._bounds by name select * from rfm._level_bounds")
         night.engine.execute("insert into rfm._cuts by name select * from rfm._level_cuts")
     _view(night, "rfm._segmented")

@@ -15,7 +15,10 @@ from kanta.lake import Lake
 from kanta.reading import open_published
 
 #: Worked out when a publication is first looked at; everything after is asked of these.
-PREPARED = ("analysts._profiles", "analysts._cube", "analysts._cards", "analysts._points", "analysts._tier_months")
+PREPARED = (
+    "analysts._profiles", "analysts._cube", "analysts._cards", "analysts._points", "analysts._expiring",
+    "analysts._tier_months", "analysts._outlooks", "analysts._liability",
+)  # fmt: skip
 
 READ = (
     "rfm.scores", "rfm.segments", "rfm.thresholds", "rfm.migrations", "rfm.cohorts", "rfm.lifetime_models",
@@ -239,6 +242,35 @@ class Published:
             "select day, tier_id, level, cast(sum(cards) as bigint) as cards from analysts._tier_months"
             f" where definition = $definition and {filters.where()} group by all order by day, level, tier_id",
             filters,
+        )
+
+    def expiring(self, filters: Filters) -> pa.Table:
+        """Points that go soon unless they are used, and the cards that hold them; 60 days hold the 30, 90 the 60."""
+        return self.ask(
+            "select reward_point_id, days, cast(sum(cards) as bigint) as cards, sum(points) as points from ("
+            + " union all ".join(
+                f"select *, {days} as days, cards_{days}d as cards, expiring_{days}d as points from analysts._expiring"
+                for days in (30, 60, 90)
+            )
+            + f") where definition = $definition and {filters.where()} group by all order by reward_point_id, days",
+            filters,
+        )
+
+    def outlooks(self, filters: Filters) -> pa.Table:
+        """Cards by the tier they may reach or must qualify for again, and by the share of its points they lack."""
+        return self.ask(
+            "select program_id, tier_id, level, outlook, lacks, cast(sum(cards) as bigint) as cards,"
+            " sum(missing) as missing from analysts._outlooks"
+            f" where definition = $definition and {filters.where()}"
+            " group by all order by level desc, tier_id, program_id, outlook,"
+            " position(lacks in 'nothing up to a fifth up to a half more')",
+            filters,
+        )
+
+    def liability(self) -> pa.Table:
+        return self.ask(
+            "select reward_point_id, month, cohort, closing, closing_value from analysts._liability"
+            " order by reward_point_id, month, cohort nulls last"
         )
 
     # ── one customer ─────────────────────────────────────────────────────────────────────────────────────────

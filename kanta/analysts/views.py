@@ -120,7 +120,29 @@ def loyalty(book: Published, at: Filters, customer: str) -> Sections:
         (charts.points(points),),
         points,
     )
+    expiring = book.expiring(at)
+    yield Section(
+        "expiring_soon",
+        "Usable points that go unless they are used; `loyalty.expiring_soon` names the cards.",
+        (charts.expiring(expiring),),
+        expiring,
+    )
     yield Section("tiers", "At the end of each month, and tonight.", (charts.tiers(tiers),), tiers)
+    outlooks = book.outlooks(at)
+    yield Section(
+        "tier_outlook",
+        "What cards lack, of the points a tier asks for, to reach it, or to keep it when their stay ends;"
+        " `loyalty.tier_outlook` names the cards.",
+        (charts.outlooks(outlooks),),
+        outlooks,
+    )
+    owed = book.liability()
+    yield Section(
+        "liability",
+        f"{OF_ALL} Without a cohort: what cards in deficit owe.",
+        tuple(charts.liability(owed)),
+        owed,
+    )
 
 
 def one_customer(book: Published, at: Filters, customer: str) -> Sections:
