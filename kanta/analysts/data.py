@@ -262,8 +262,7 @@ class Published:
             "select program_id, tier_id, level, outlook, lacks, cast(sum(cards) as bigint) as cards,"
             " sum(missing) as missing from analysts._outlooks"
             f" where definition = $definition and {filters.where()}"
-            " group by all order by level desc, tier_id, program_id, outlook,"
-            " position(lacks in 'nothing up to a fifth up to a half more')",
+            " group by all order by level desc, tier_id, program_id, outlook, lacks",
             filters,
         )
 
