@@ -86,8 +86,17 @@ def build(home: Home, customers: int) -> None:
 def ask(home: Home) -> float:
     """Asks every view; returns the longest."""
     begun = time.perf_counter()
+    define, steps = Engine.define, list[tuple[float, str]]()
+
+    def defined(self: Engine, name: str, *given: object) -> None:
+        begun = time.perf_counter()
+        define(self, name, *given)  # type: ignore[arg-type]
+        steps.append((time.perf_counter() - begun, name))
+
+    Engine.define = defined  # type: ignore[method-assign, assignment]
     book = Published(home)
     print(f"{'opened, once for each publication':<40}{time.perf_counter() - begun:>7.2f} s")
+    print("    " + ", ".join(f"{name} {seconds:.1f}" for seconds, name in sorted(steps, reverse=True)))
     answer, longest = Published.ask, 0.0
     parts: list[tuple[float, str]] = []
 
@@ -107,7 +116,7 @@ def ask(home: Home) -> float:
             seconds = time.perf_counter() - begun
             longest = max(longest, seconds)
             slowest = max(parts, default=(0.0, ""))
-            rows = max((section.list.num_rows for section in sections if section.list is not None), default=0)
+            rows = max((section.rows or section.list.num_rows for section in sections if section.list is not None), default=0)
             print(f"{view + ', ' + what:<40}{seconds:>7.2f} s  {rows:>9,} rows  ({slowest[0]:.2f} s {slowest[1]})")
     return longest
 
