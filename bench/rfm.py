@@ -10,6 +10,7 @@ must do: the same aggregation, its rows sorted and written as the lake writes th
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import sys
 import time
@@ -38,7 +39,8 @@ RECEIPTS = """
         'T' || n as transaction_id, 'S' || (hash(n) % 50) as channel_id, 'store' as channel_kind,
         {day} as business_date, cast({day} as timestamptz) as occurred_at,
         case when n % 33 = 0 then 'return' else 'sale' end as type,
-        'K' || (hash(n * 7 + 1) % {customers}) as customer_id, 'C' || (hash(n * 7 + 1) % {customers}) as loyalty_card_id,
+        'K' || (hash(n * 7 + 1) % {customers}) as customer_id,
+        'C' || (hash(n * 7 + 1) % {customers}) as loyalty_card_id,
         'USD' as currency,
         cast(case when n % 33 = 0 then -0.01 else 0.01 end * cast(hash(n * 3 + 2) % 20000 as integer) as decimal(18, 2))
             as net_amount,
@@ -125,7 +127,8 @@ def timed(home: Home, figure: str) -> None:
         night.attach("sales.transactions")
         begun = time.process_time()
         FIGURES[figure][1](night)
-        print(f"{FIGURES[figure][0]}: {time.process_time() - begun:.1f} s of processor")
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(f"{FIGURES[figure][0]}: {time.process_time() - begun:.1f} s of processor, peak {memory:.2f} GB")
         if figure != "written":
             lake.move_head(replace(night.state, seq=night.seq))
     for words, (wall, cpu) in sorted(spent.items(), key=lambda item: -item[1][1])[:12]:

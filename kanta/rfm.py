@@ -70,7 +70,7 @@ def score(night: Night) -> None:
 
 
 def _read_purchases(night: Night) -> None:
-    """Makes ``rfm._purchases`` readable, unworked: to keep them all takes more time and room than to read them again."""
+    """Makes ``rfm._purchases`` readable, unworked: to keep them takes more time and room than to read them again."""
     night.attach("sales.transactions", "reference.loyalty_cards")
     _view(night, "rfm._receipts", "rfm._purchases")
 

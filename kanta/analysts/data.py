@@ -310,7 +310,8 @@ class Published:
 
 _CARDS = "loyalty_card_id in (select card_id from analysts._holders where customer_id = $customer)"
 _PURCHASES = (
-    "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id from sales.transactions"
+    "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
+    " from sales.transactions"
 )
 _LIVES = """
     select lives.*, segment, channel, tier, country
