@@ -3,7 +3,7 @@
     python bench/analysts.py [--customers 1000000] [--keep]
 
 Receipts as in ``bench/rfm.py``; each customer has a card in two tiers, four lots of points, scores on two dates and a
-lifetime value. Opening is once for each publication; every view is then asked twice, of everybody and of one channel and tier.
+lifetime value. Opening is once for each publication; every view is then asked twice, of everybody and of few.
 """
 
 from __future__ import annotations

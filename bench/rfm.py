@@ -2,9 +2,9 @@
 
     python bench/rfm.py [--customers 5000000] [--keep]
 
-So many customers with ten receipts each over two years, straight into the lake's table of facts. Each figure is a process
-of its own: seconds, the ratio to the barest aggregation, peak memory; `aggregated and written` is the least that any RFM
-must do: the same aggregation, its rows sorted and written as the lake writes them.
+So many customers with ten receipts each over two years, straight into the lake's table of facts. Each figure is a
+process of its own: seconds, the ratio to the barest aggregation, peak memory; `aggregated and written` is the least
+that any RFM must do: the same aggregation, its rows sorted and written as the lake writes them.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def make(home: Home, customers: int) -> None:
             rows = RECEIPTS.format(
                 day=f"date '{day}'", customers=customers, days=DAYS, offset=offset, receipts=customers * 10 // DAYS
             )
-            files.append(home.root / "made" / f"business_date={day}" / "part-0.parquet")
-            files[-1].parent.mkdir(parents=True)
+            files.append(home.root / "made" / f"business_date_month={day:%Y-%m}" / f"{day}.parquet")
+            files[-1].parent.mkdir(parents=True, exist_ok=True)
             night.engine.execute(f"copy (select {columns} from ({rows})) to '{files[-1]}' (compression zstd)")
         night.add_files("sales.transactions", files)
 
