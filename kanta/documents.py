@@ -186,7 +186,7 @@ def _sources(table: str) -> set[str]:
 #: The methods of a night that write a table.
 _WRITES = ("append", "put")
 
-_INSERT = re.compile(r"insert into (\w+\._\w+) by name select \* from (\w+\._\w+)")
+_INSERT = re.compile(r"(?:insert into|create or replace table) (\w+\._\w+) (?:by name|as) select \* from (\w+\._\w+)")
 
 
 def _writers(table: str) -> str:

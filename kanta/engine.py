@@ -270,7 +270,9 @@ class Engine:
             raise KantaError("The engine writes only into fresh directories", where=str(directory))
         directory.mkdir(parents=True)
         columns = ", ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in contract.columns)
-        by = dict.fromkeys([contract.partition, *contract.key] if contract.by_month else contract.key)
+        # A file of one partition is not sorted by what is the same in all its rows: that would only take longer.
+        rest = [name for name in contract.key if name != contract.partition]
+        by = [contract.partition, *rest] if contract.by_month else rest
         order = ", ".join(f'"{name}"' for name in by)
         body = f"select {columns} from ({select}) order by {order or 'all'}"
         options = "format parquet, compression zstd"

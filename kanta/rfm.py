@@ -15,28 +15,29 @@ from kanta import models
 if TYPE_CHECKING:
     from kanta.night import Night
 
-TAKEN_IN = ("rfm._runs", "rfm._definition_options", "rfm._options", "rfm._channel_days", "rfm._day_rates")
-MEASURED = ("rfm._purchase_days", "rfm._measures")
-LEVEL = ("rfm._to_score", "rfm._values", "rfm._level_cuts")
+TAKEN_IN = (
+    "rfm._sales_days", "rfm._runs", "rfm._scopes", "rfm._definition_options", "rfm._options", "rfm._levels",
+    "rfm._channel_days", "rfm._day_rates",
+)  # fmt: skip
+LEVEL = ("rfm._values", "rfm._level_cuts", "rfm._value_scores", "rfm._ties", "rfm._level_bounds")
 MOVED = (
     "rfm._pairs", "rfm._pair_options", "rfm._pair_scores", "rfm._combinations", "rfm._moves", "rfm._movers",
     "rfm._standings",
 )  # fmt: skip
 IMAGINED = ("rfm._questions", "rfm._answers")
 
-NO_SCORES = """
-    create or replace table rfm._scored (
-        run bigint, level bigint, measure varchar, within varchar, customer_id varchar,
-        value decimal(18, 2), score integer
+NO_BOUNDS = """
+    create or replace table rfm._bounds (
+        run bigint, level bigint, measure varchar, above integer, score integer,
+        lowest decimal(18, 2), highest decimal(18, 2), whole_lowest decimal(18, 2), whole_highest decimal(18, 2),
+        customers bigint
     )
 """
 NO_CUTS = """
     create or replace table rfm._cuts (
-        run bigint, measure varchar, within varchar, cut_no integer, cut decimal(24, 6)
+        run bigint, measure varchar, above integer, cut_no integer, cut decimal(24, 6)
     )
 """
-
-
 NOT_IMAGINED = """
     create or replace table rfm._imagined (
         run bigint, mover bigint, combination integer, measure varchar, level bigint, score integer
@@ -54,28 +55,29 @@ def score(night: Night) -> None:
     if not due:
         return
     night.define(*TAKEN_IN)
-    _take_in_purchases(night)
-    night.define(*MEASURED)
+    _read_purchases(night)
     _score_by_level(night)
     _put(night, "rfm.scores", due)
     _put(night, "rfm.thresholds", due)
-    # Counted from the scores as committed, compared with the segments of the dates before.
-    night.attach("rfm.scores", "rfm.segments")
+    night.attach("rfm.segments")
     _put(night, "rfm.segments", due)
+    night.engine.execute("drop table rfm._scored")
+    night.attach("rfm.scores", "rfm.segments")
     _explain_moves(night)
     _put(night, "rfm.migrations", due)
     _keep_history(night)
     _look_ahead(night)
 
 
-def _take_in_purchases(night: Night) -> None:
-    """Makes ``rfm._purchases`` readable: kept at a month's end, when cohorts and lifetimes read them too; else read
-    once and worked out as they are read, because to keep them all takes more time and room than all the rest."""
-    if night.engine.value("select count(*) from rfm._runs where month_end"):
-        night.define("rfm._purchases")
-        return
+def _read_purchases(night: Night) -> None:
+    """Makes ``rfm._purchases`` readable, unworked: to keep them takes more time and room than to read them again."""
     night.attach("sales.transactions", "reference.loyalty_cards")
-    night.engine.view("rfm._purchases", models.models()["rfm._purchases"].sql, {})
+    _view(night, "rfm._receipts", "rfm._purchases")
+
+
+def _view(night: Night, *steps: str) -> None:
+    for step in steps:
+        night.engine.view(step, models.models()[step].sql, {})
 
 
 def _explain_moves(night: Night) -> None:
@@ -123,11 +125,17 @@ def _put(night: Night, table: str, due: list[date]) -> None:
 
 
 def _score_by_level(night: Night) -> None:
-    """Fills ``rfm._scored`` and ``rfm._cuts``, the measures of the highest priority first."""
-    night.engine.execute(NO_SCORES)
+    """Fills ``rfm._scored``, ``rfm._bounds`` and ``rfm._cuts``, the measures of the highest priority first."""
+    night.define("rfm._purchase_days")
+    _view(night, "rfm._measures")
+    night.engine.execute("create or replace table rfm._scored as select * from rfm._measures")
+    night.engine.execute(NO_BOUNDS)
     night.engine.execute(NO_CUTS)
+    _view(night, "rfm._graded")
     for _ in range(night.engine.value("select coalesce(max(level), 0) from rfm._options")):
         night.define(*LEVEL)
-        night.engine.view("rfm._level_scores", models.models()["rfm._level_scores"].sql, {})
-        night.engine.execute("insert into rfm._scored by name select * from rfm._level_scores")
+        _view(night, "rfm._level_scores")
+        night.engine.execute("create or replace table rfm._scored as select * from rfm._level_scores")
+        night.engine.execute("insert into rfm._bounds by name select * from rfm._level_bounds")
         night.engine.execute("insert into rfm._cuts by name select * from rfm._level_cuts")
+    _view(night, "rfm._segmented")

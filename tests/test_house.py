@@ -29,7 +29,7 @@ MADE_BY_CODE = {
     "loyalty._balances_carried", "loyalty._capped_tier_points", "loyalty._credited", "loyalty._folded_entries",
     "loyalty._folded_lots", "loyalty._folded_pieces", "loyalty._joined", "loyalty._lots_carried", "loyalty._replaced",
     "loyalty._stays", "loyalty._uncovered",
-    "rfm._cuts", "rfm._imagined", "rfm._lifetime_amounts", "rfm._lifetime_expectations", "rfm._scored",
+    "rfm._bounds", "rfm._cuts", "rfm._imagined", "rfm._lifetime_amounts", "rfm._lifetime_expectations", "rfm._scored",
 }  # fmt: skip
 
 #: What gives another answer when asked again.

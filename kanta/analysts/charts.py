@@ -233,6 +233,54 @@ def tiers(table: pa.Table) -> go.Figure:
     return _figure(*lines, title="Cards in each tier", yaxis={"rangemode": "tozero"})
 
 
+def expiring(table: pa.Table) -> go.Figure:
+    rows: Rows = table.to_pylist()
+    bars = []
+    for point in sorted({row["reward_point_id"] for row in rows}):
+        own = [row for row in rows if row["reward_point_id"] == point]
+        bars.append(
+            go.Bar(
+                x=[f"within {row['days']} days" for row in own], y=_floats(own, "points"), name=point,
+                customdata=[row["cards"] for row in own],
+                hovertemplate="%{x}: %{y:,.2f} points of %{customdata:,} cards<extra></extra>",
+            )
+        )  # fmt: skip
+    return _figure(*bars, title="Points that expire soon", barmode="group", xaxis={"type": "category"})
+
+
+def outlooks(table: pa.Table) -> go.Figure:
+    """One bar for each tier that can be reached or must be kept, in bands by how much is lacking."""
+    rows: Rows = table.to_pylist()
+    bands = []
+    for lacks in ("nothing", "up to a fifth", "up to a half", "more"):
+        own = [row for row in rows if row["lacks"] == lacks]
+        bands.append(
+            go.Bar(
+                y=[f"{row['outlook']} {row['tier_id']} ({row['program_id']})" for row in own], x=_floats(own, "cards"),
+                name=f"lacks {lacks}", orientation="h",
+            )
+        )  # fmt: skip
+    return _figure(
+        *bands, title="Cards by what they lack for a tier", barmode="stack",
+        xaxis={"title": {"text": "cards"}}, yaxis={"autorange": "reversed", "automargin": True},
+    )  # fmt: skip
+
+
+def liability(table: pa.Table) -> list[go.Figure]:
+    """For each reward point what was owed at the end of each month, in bands by the month it was earned in."""
+    rows: Rows = table.to_pylist()
+    figures = []
+    for point in sorted({row["reward_point_id"] for row in rows}):
+        own = [row for row in rows if row["reward_point_id"] == point and row["cohort"]]
+        months = sorted({row["month"] for row in own})
+        bars = []
+        for cohort in sorted({row["cohort"] for row in own}):
+            closing = {row["month"]: float(row["closing"]) for row in own if row["cohort"] == cohort}
+            bars.append(go.Bar(x=months, y=[closing.get(month) for month in months], name=f"earned {cohort:%Y-%m}"))
+        figures.append(_figure(*bars, title=f"Outstanding {point} by month of earning", barmode="stack"))
+    return figures
+
+
 def story(purchases: pa.Table) -> go.Figure:
     rows: Rows = purchases.to_pylist()
     bars = go.Bar(

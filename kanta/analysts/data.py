@@ -15,7 +15,10 @@ from kanta.lake import Lake
 from kanta.reading import open_published
 
 #: Worked out when a publication is first looked at; everything after is asked of these.
-PREPARED = ("analysts._profiles", "analysts._cube", "analysts._cards", "analysts._points", "analysts._tier_months")
+PREPARED = (
+    "analysts._profiles", "analysts._cube", "analysts._cards", "analysts._points", "analysts._expiring",
+    "analysts._tier_months", "analysts._outlooks", "analysts._liability", "analysts._holders",
+)  # fmt: skip
 
 READ = (
     "rfm.scores", "rfm.segments", "rfm.thresholds", "rfm.migrations", "rfm.cohorts", "rfm.lifetime_models",
@@ -65,6 +68,9 @@ class Published:
         self.personal = home.settings.analysts_see_personal_data
         night.define(*PREPARED)
         self._asking = threading.Lock()
+        self._lives: tuple[str, date] | None = None
+        if definitions := self.definitions():
+            self._lifetimes(Filters(definitions[0], self.dates(definitions[0])[0]))  # what is asked first
 
     def ask(self, sql: str, filters: Filters | None = None, **parameters: Any) -> pa.Table:
         with self._asking:
@@ -122,13 +128,13 @@ class Published:
             filters,
         )
 
-    def customers(self, filters: Filters) -> pa.Table:
-        """The customers behind a view, best first."""
+    def customers(self, filters: Filters, first: int | None = None) -> pa.Table:
+        """The customers behind a view, best first; ``first``: no more than so many."""
         return self.ask(
             "select customer_id, segment, composite, r, f, m, last_purchase_on, frequency, monetary_total,"
             " channel, tier, country from rfm.scores left join analysts._profiles using (customer_id)"
             f" where definition = $definition and as_of = $as_of and {filters.where()}"
-            " order by monetary_total desc, customer_id",
+            f" order by monetary_total desc, customer_id{_no_more_than(first)}",
             filters,
         )
 
@@ -208,23 +214,22 @@ class Published:
             filters,
         )
 
-    def lifetime_customers(self, filters: Filters) -> pa.Table:
+    def lifetime_customers(self, filters: Filters, first: int | None = None) -> pa.Table:
         return self.ask(
-            "select lives.customer_id, segment, channel, tier, country,"
-            " lives.* exclude (customer_id, definition, as_of)"
-            f" {self._lifetimes(filters)} order by expected_value_365d desc nulls last, lives.customer_id",
+            "select customer_id, segment, channel, tier, country,"
+            " lives.* exclude (customer_id, segment, channel, tier, country, definition, as_of)"
+            f" {self._lifetimes(filters)} order by expected_value_365d desc nulls last, customer_id"
+            f"{_no_more_than(first)}",
             filters,
         )
 
-    @staticmethod
-    def _lifetimes(filters: Filters) -> str:
-        return (
-            "from rfm.lifetime_value as lives left join analysts._profiles using (customer_id)"
-            " left join (select customer_id, segment from rfm.scores where definition = $definition and as_of = $as_of)"
-            " using (customer_id) where lives.definition = $definition and lives.as_of = ("
-            " select max(as_of) from rfm.lifetime_models where definition = $definition and as_of <= $as_of)"
-            f" and {filters.where()}"
-        )
+    def _lifetimes(self, filters: Filters) -> str:
+        """The lifetimes of a date with the traits to filter them by; put together once for the answers of a view."""
+        with self._asking:
+            if self._lives != (filters.definition, filters.as_of):
+                self.engine.define("analysts._lives", _LIVES, filters.parameters)
+                self._lives = filters.definition, filters.as_of
+        return f"from analysts._lives as lives where {filters.where()}"
 
     def points(self, filters: Filters) -> pa.Table:
         return self.ask(
@@ -241,6 +246,34 @@ class Published:
             filters,
         )
 
+    def expiring(self, filters: Filters) -> pa.Table:
+        """Points that go soon unless they are used, and the cards that hold them; 60 days hold the 30, 90 the 60."""
+        return self.ask(
+            "select reward_point_id, days, cast(sum(cards) as bigint) as cards, sum(points) as points from ("
+            + " union all ".join(
+                f"select *, {days} as days, cards_{days}d as cards, expiring_{days}d as points from analysts._expiring"
+                for days in (30, 60, 90)
+            )
+            + f") where definition = $definition and {filters.where()} group by all order by reward_point_id, days",
+            filters,
+        )
+
+    def outlooks(self, filters: Filters) -> pa.Table:
+        """Cards by the tier they may reach or must qualify for again, and by the share of its points they lack."""
+        return self.ask(
+            "select program_id, tier_id, level, outlook, lacks, cast(sum(cards) as bigint) as cards,"
+            " sum(missing) as missing from analysts._outlooks"
+            f" where definition = $definition and {filters.where()}"
+            " group by all order by level desc, tier_id, program_id, outlook, lacks",
+            filters,
+        )
+
+    def liability(self) -> pa.Table:
+        return self.ask(
+            "select reward_point_id, month, cohort, closing, closing_value from analysts._liability"
+            " order by reward_point_id, month, cohort nulls last"
+        )
+
     # ── one customer ─────────────────────────────────────────────────────────────────────────────────────────
 
     def scores_of(self, filters: Filters, customer: str) -> pa.Table:
@@ -254,8 +287,7 @@ class Published:
 
     def purchases_of(self, customer: str) -> pa.Table:
         return self.ask(
-            "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
-            f" from sales.transactions where customer_id = $customer or (customer_id is null and {_CARDS})"
+            f"{_PURCHASES} where customer_id = $customer union all {_PURCHASES} where customer_id is null and {_CARDS}"
             " order by business_date desc, transaction_id",
             customer=customer,
         )
@@ -276,7 +308,25 @@ class Published:
         )
 
 
-_CARDS = "loyalty_card_id in (select card_id from reference.loyalty_cards where customer_id = $customer)"
+_CARDS = "loyalty_card_id in (select card_id from analysts._holders where customer_id = $customer)"
+_PURCHASES = (
+    "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
+    " from sales.transactions"
+)
+_LIVES = """
+    select lives.*, segment, channel, tier, country
+    from rfm.lifetime_value as lives
+    left join analysts._profiles using (customer_id)
+    left join (select customer_id, segment from rfm.scores where definition = $definition and as_of = $as_of)
+        using (customer_id)
+    where lives.definition = $definition and lives.as_of = (
+        select max(as_of) from rfm.lifetime_models where definition = $definition and as_of <= $as_of
+    )
+"""
+
+
+def _no_more_than(rows: int | None) -> str:
+    return "" if rows is None else f" limit {rows}"
 
 
 @lru_cache(maxsize=2)

@@ -11,12 +11,12 @@ def _():
 
     from kanta.analysts.data import TRAITS, Filters, published
     from kanta.analysts.downloads import FORMS
-    from kanta.analysts.views import VIEWS
+    from kanta.analysts.views import SHOWN, VIEWS
     from kanta.home import Home
 
     book = published(Home.default())
     asked = {name: str(value) for name, value in mo.query_params().to_dict().items()}
-    return FORMS, Filters, TRAITS, VIEWS, asked, book, mo
+    return FORMS, SHOWN, Filters, TRAITS, VIEWS, asked, book, mo
 
 
 @app.cell
@@ -82,16 +82,16 @@ def _(as_of, before, customer, definition, mo, traits, view):
 
 
 @app.cell
-def _(FORMS, Filters, VIEWS, as_of, before, book, customer, definition, mo, traits, view):
+def _(FORMS, Filters, SHOWN, VIEWS, as_of, before, book, customer, definition, mo, traits, view):
     _traits = {name: value if value != "all" else "" for name, value in traits.value.items()}
     _before = before.value if before.value != as_of.value else None
     _at = Filters(definition.value, as_of.value, _before, **_traits)
 
-    def _downloads(name, table):
+    def _downloads(name, whole):
         return mo.hstack(
             [
                 mo.download(
-                    data=lambda write=write: write(table),
+                    data=lambda write=write: write(whole()),
                     filename=f"{name}.{form}",
                     mimetype=media_type,
                     label=f"{name}.{form}",
@@ -105,7 +105,7 @@ def _(FORMS, Filters, VIEWS, as_of, before, book, customer, definition, mo, trai
         _parts = [mo.md(section.note)] if section.note else []
         _parts += [mo.hstack([mo.ui.plotly(figure) for figure in section.figures], widths="equal", wrap=True)]
         if section.list is not None:
-            _rows = section.list.slice(0, 1000).to_pylist()
+            _rows = section.list.slice(0, SHOWN).to_pylist()
             _cells = [{key: "" if value is None else value for key, value in row.items()} for row in _rows]
             if _cells:
                 _parts.append(
@@ -114,10 +114,11 @@ def _(FORMS, Filters, VIEWS, as_of, before, book, customer, definition, mo, trai
                         show_download=False,
                     )
                 )  # fmt: skip
-            _more = f", the first {len(_rows):,} shown" if len(_rows) < section.list.num_rows else ""
+            _all = section.list.num_rows if section.rows is None else section.rows
+            _more = f", the first {len(_rows):,} shown" if len(_rows) < _all else ""
             _parts.append(
                 mo.hstack(
-                    [mo.md(f"{section.list.num_rows:,} rows{_more}"), _downloads(section.name, section.list)],
+                    [mo.md(f"{_all:,} rows{_more}"), _downloads(section.name, section.whole or (lambda: section.list))],
                     justify="start",
                     gap=2,
                 )

@@ -15,12 +15,21 @@ from kanta.analysts.data import Filters, Published
 
 @dataclass(frozen=True)
 class Section:
-    """``name`` is that of the files its list downloads as; ``list`` empty: a figure alone."""
+    """``name`` is that of the files its list downloads as; ``list`` empty: a figure alone.
+
+    A list of customers holds the first :data:`SHOWN` of ``rows``; ``whole`` fetches all of them for a download.
+    """
 
     name: str
     note: str = ""
     figures: tuple[go.Figure, ...] = ()
     list: pa.Table | None = None
+    rows: int | None = None
+    whole: Callable[[], pa.Table] | None = None
+
+
+#: How many rows of a list are on the page.
+SHOWN = 1000
 
 
 Sections = Iterator[Section]
@@ -48,7 +57,10 @@ def overview(book: Published, at: Filters, customer: str) -> Sections:
 def segments(book: Published, at: Filters, customer: str) -> Sections:
     found = book.segments(at)
     yield Section("segments", "", (charts.treemap(found),), found)
-    yield Section("customers", "The customers of these segments, those who bring most first.", (), book.customers(at))
+    yield Section(
+        "customers", "The customers of these segments, those who bring most first.", (), book.customers(at, SHOWN),
+        sum(found["customers"].to_pylist()), lambda: book.customers(at),
+    )  # fmt: skip
 
 
 def heat_map(book: Published, at: Filters, customer: str) -> Sections:
@@ -106,7 +118,10 @@ def lifetime(book: Published, at: Filters, customer: str) -> Sections:
     found = book.lifetimes(at)
     if found.num_rows:
         yield Section("lifetime_by_segment", note, (charts.alive(book.alive(at)),), found)
-        yield Section("lifetime_customers", "Bounds hold with 90 % probability.", (), book.lifetime_customers(at))
+        yield Section(
+            "lifetime_customers", "Bounds hold with 90 % probability.", (), book.lifetime_customers(at, SHOWN),
+            sum(found["customers"].to_pylist()), lambda: book.lifetime_customers(at),
+        )  # fmt: skip
         note = ""
     tenths = [chart for row in models.to_pylist() if (chart := charts.deciles(row["diagnostics"]))]
     yield Section("lifetime_models", note, tuple(tenths), models)
@@ -120,7 +135,29 @@ def loyalty(book: Published, at: Filters, customer: str) -> Sections:
         (charts.points(points),),
         points,
     )
+    expiring = book.expiring(at)
+    yield Section(
+        "expiring_soon",
+        "Usable points that go unless they are used; `loyalty.expiring_soon` names the cards.",
+        (charts.expiring(expiring),),
+        expiring,
+    )
     yield Section("tiers", "At the end of each month, and tonight.", (charts.tiers(tiers),), tiers)
+    outlooks = book.outlooks(at)
+    yield Section(
+        "tier_outlook",
+        "What cards lack, of the points a tier asks for, to reach it, or to keep it when their stay ends;"
+        " `loyalty.tier_outlook` names the cards.",
+        (charts.outlooks(outlooks),),
+        outlooks,
+    )
+    owed = book.liability()
+    yield Section(
+        "liability",
+        f"{OF_ALL} Without a cohort: what cards in deficit owe.",
+        tuple(charts.liability(owed)),
+        owed,
+    )
 
 
 def one_customer(book: Published, at: Filters, customer: str) -> Sections:

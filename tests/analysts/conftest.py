@@ -27,6 +27,19 @@ FIRST, NIGHT = date(2025, 9, 1), date(2026, 1, 31)
 MONTH_ENDS = [date(year, month, monthrange(year, month)[1]) for year, month in ((2025, 11), (2025, 12), (2026, 1))]
 CHANNELS = {"S1": "FI", "S2": "FI", "S3": "SE"}
 CUSTOMERS = 200
+PROGRAMME = """
+accounting_currency: USD
+reward_points:
+  - {id: points, type: quantity, redeemable: true, redeem_ranking: 1, expiration: {value: 12, unit: month}}
+date_intervals:
+  - {id: past_year, start: {from: evaluation_date, offset: -12, unit: month}, end: {from: evaluation_date}}
+  - {id: coming_year, start: {from: evaluation_date}, end: {from: evaluation_date, offset: 12, unit: month}}
+programs:
+  - id: club
+    tiers:
+      - {id: basic, level: 1, validity: coming_year, rules: [{reward_point: points, minimum: 0, window: past_year}]}
+      - {id: gold, level: 2, validity: coming_year, rules: [{reward_point: points, minimum: 600, window: past_year}]}
+"""
 AMOUNTS = ("tax_amount", "charges_amount", "discount_amount", "loyalty_tender_amount", "total_amount")
 
 
@@ -101,6 +114,7 @@ def facts() -> dict[str, list[Row]]:
             {
                 **same, "tier_id": "gold" if gold else "basic", "level": 2 if gold else 1, "valid_from": FIRST,
                 "qualified_on": FIRST, "reason": "qualified", "bucket": 0,
+                "valid_to": NIGHT + timedelta(days=10 + number % 90) if gold else None,
             }
         )  # fmt: skip
         cards.append({**same, "card_type": "as_card_tender", "customer_id": customer, "enrolled_from": FIRST})
@@ -118,6 +132,7 @@ def facts() -> dict[str, list[Row]]:
 def build(folder: Path) -> Home:
     home = Home(folder)
     home.programme.mkdir(parents=True)
+    (home.programme / "programme.yaml").write_text(PROGRAMME, encoding="utf-8")
     lake = Lake(home)
     definition = {
         "id": "retail", "period": {"rolling": 3, "unit": "month"}, "schedule": "monthly",
@@ -127,6 +142,7 @@ def build(folder: Path) -> Home:
         night = Night(home, lake, engine, "rfm", lake.recover(), NIGHT)
         for name, rows in facts().items():
             commit(night, name, rows)
+        assert len(night.versions) == 1  # recorded, as a night does
         for name, relation in relations([definition], MONTH_ENDS).items():
             night.engine.register(name, relation)
         rfm.score(night)

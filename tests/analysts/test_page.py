@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from kanta import reading
 from kanta.analysts import data
 from kanta.analysts.data import Filters
 from kanta.analysts.views import VIEWS
@@ -28,7 +30,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 PATIENCE = 60_000  # milliseconds, for a machine that is busy with other tests
 CHARTS = {
     "overview": 2, "segments": 1, "heat_map": 2, "migrations": 2, "thresholds": 1, "customer": 1, "cohorts": 1,
-    "lifetime": 2, "loyalty": 2,
+    "lifetime": 2, "loyalty": 5,
 }  # fmt: skip
 
 
@@ -172,6 +174,33 @@ def test_every_view_says_something_of_everybody_of_some_and_of_nobody(view: str,
         for section in show(book, at, "nobody"):
             for figure in section.figures:
                 assert "NaN" not in figure.to_json()
+
+
+def test_what_lies_ahead_is_what_its_tables_say(home: Home) -> None:
+    book = data.published(home)
+    at = Filters("retail", NIGHT)
+    with reading.open_published(
+        home, "loyalty.expiring_soon", "loyalty.tier_outlook", "loyalty.liability", "loyalty.balances"
+    ).engine as lake:
+        ((in_30, in_90, cards),) = lake.rows(
+            "select sum(expiring_30d), sum(expiring_90d), count(*) filter (where expiring_90d > 0)"
+            " from loyalty.expiring_soon"
+        )
+        outlooks = lake.rows("select outlook, tier_id, count(*) from loyalty.tier_outlook group by all order by all")
+        ((owed,),) = lake.rows("select sum(available + unvested - deficit) from loyalty.balances")
+    shown = {row["days"]: row for row in book.expiring(at).to_pylist()}
+    assert 0 < shown[30]["points"] == in_30 < shown[90]["points"] == in_90
+    assert shown[90]["cards"] == cards
+    totals = Counter[tuple[str, str]]()
+    for row in book.outlooks(at).to_pylist():
+        totals[row["outlook"], row["tier_id"]] += row["cards"]
+    assert {("keep", "gold"), ("reach", "gold")} <= totals.keys()
+    assert [(*key, cards) for key, cards in sorted(totals.items())] == outlooks
+    assert sum(row["closing"] for row in book.liability().to_pylist() if row["month"] == NIGHT.replace(day=1)) == owed
+    for trait in ({"tier": "gold"}, {"channel": "S3"}, {"segment": "Champions"}):
+        some = Filters("retail", NIGHT, None, **trait)
+        assert 0 < sum(row["cards"] for row in book.outlooks(some).to_pylist()) < sum(totals.values())
+        assert 0 < book.expiring(some).to_pylist()[-1]["cards"] < cards
 
 
 def test_migrations_on_the_page_are_those_of_the_table(home: Home) -> None:

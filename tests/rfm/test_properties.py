@@ -213,13 +213,28 @@ def test_the_thresholds_explain_every_score(definitions: list[Row], rows: list[R
     rehearsal.score(definitions, AS_OF)
     unexplained = rehearsal.engine.rows(
         """
-        select scored.measure, scored.within, scored.value, scored.score, thresholds.*
-        from rfm._scored as scored
-        inner join rfm._runs as runs
-            on scored.run = runs.run
+        select scored.*, thresholds.*
+        from (
+            select
+                scores.definition, scores.as_of, options.measure,
+                case options.measure when 'recency' then scores.recency when 'frequency' then scores.frequency
+                    else case runs.monetary when 'average' then scores.monetary_average else scores.monetary_total end
+                end as value,
+                case options.measure when 'recency' then scores.r when 'frequency' then scores.f else scores.m end
+                    as score,
+                trim(
+                    case when levels.recency < options.level then 'R' || scores.r else '' end
+                    || case when levels.frequency < options.level then ' F' || scores.f else '' end
+                    || case when levels.monetary < options.level then ' M' || scores.m else '' end
+                ) as within
+            from rfm.scores as scores
+            inner join rfm._runs as runs using (definition, as_of)
+            inner join rfm._options as options using (run)
+            inner join rfm._levels as levels using (run)
+        ) as scored
         left join rfm.thresholds as thresholds
-            on runs.definition = thresholds.definition
-            and runs.as_of = thresholds.as_of
+            on scored.definition = thresholds.definition
+            and scored.as_of = thresholds.as_of
             and scored.measure = thresholds.measure
             and scored.within = thresholds.within
             and scored.score = thresholds.score

@@ -37,6 +37,52 @@ days as (
     from listed_days
 ),
 
+-- Stays of a card in a tier that overlap or meet are one, so that it counts once on each day.
+begun as (
+    select
+        card_id,
+        tier_id,
+        level,
+        valid_from,
+        coalesce(valid_to, date '9999-12-31') as valid_to,
+        max(coalesce(valid_to, date '9999-12-31')) over (
+            partition by card_id, tier_id, level
+            order by valid_from, coalesce(valid_to, date '9999-12-31')
+            rows between unbounded preceding and 1 preceding
+        ) as held_until
+    from stays
+),
+
+numbered as (
+    select
+        card_id,
+        tier_id,
+        level,
+        valid_from,
+        valid_to,
+        sum(case when valid_from <= held_until then 0 else 1 end) over (
+            partition by card_id, tier_id, level
+            order by valid_from, valid_to
+            rows between unbounded preceding and current row
+        ) as span
+    from begun
+),
+
+spans as (
+    select
+        card_id,
+        tier_id,
+        level,
+        min(valid_from) as valid_from,
+        max(valid_to) as valid_to
+    from numbered
+    group by
+        card_id,
+        tier_id,
+        level,
+        span
+),
+
 cards as (
     select
         card_id,
@@ -46,22 +92,37 @@ cards as (
         tier,
         segment
     from analysts._cards
+),
+
+alike as (
+    select
+        cards.definition,
+        spans.tier_id,
+        spans.level,
+        spans.valid_from,
+        spans.valid_to,
+        cards.channel,
+        cards.country,
+        cards.tier,
+        cards.segment,
+        count(*) as cards
+    from spans
+    inner join cards
+        on spans.card_id = cards.card_id
+    group by all
 )
 
 select
-    cards.definition,
+    alike.definition,
     days.day,
-    stays.tier_id,
-    stays.level,
-    cards.channel,
-    cards.country,
-    cards.tier,
-    cards.segment,
-    count(distinct stays.card_id) as cards
-from stays
+    alike.tier_id,
+    alike.level,
+    alike.channel,
+    alike.country,
+    alike.tier,
+    alike.segment,
+    sum(alike.cards) as cards
+from alike
 inner join days
-    on stays.valid_from <= days.day
-    and (stays.valid_to is null or stays.valid_to >= days.day)
-inner join cards
-    on stays.card_id = cards.card_id
+    on days.day between alike.valid_from and alike.valid_to
 group by all

@@ -8,13 +8,9 @@ definitions as (
     select
         version,
         definition,
-        -- cohorts and lifetimes begin with a customer's first purchase, however long ago
-        case when bool_or(month_end) then date '0001-01-01' else min(period_start) end as first_day,
-        max(period_end) as last_day
-    from rfm._runs
-    group by
-        version,
-        definition
+        first_day,
+        last_day
+    from rfm._scopes
 ),
 
 selectors as (
@@ -29,7 +25,7 @@ days as (
     select distinct
         channel_id,
         business_date
-    from sales.transactions
+    from rfm._sales_days
 ),
 
 channels as (

@@ -8,11 +8,11 @@ definitions as (
     from rfm._runs
 ),
 
-transactions as (
+sales_days as (
     select distinct
         currency,
         business_date
-    from sales.transactions
+    from rfm._sales_days
 ),
 
 rates as (
@@ -28,12 +28,12 @@ rates as (
 
 currency_days as (
     select
-        transactions.currency,
-        transactions.business_date,
+        sales_days.currency,
+        sales_days.business_date,
         definitions.accounting_currency
-    from transactions
+    from sales_days
     inner join definitions
-        on transactions.currency <> definitions.accounting_currency
+        on sales_days.currency <> definitions.accounting_currency
 ),
 
 rates_known as (

@@ -1,5 +1,5 @@
 -- The cuts of each group: worked out for `quantile`, given for `fixed`.
--- grain: run, measure, within, cut_no
+-- grain: run, measure, above, cut_no
 -- why: quantiles of type 7 (linear interpolation at (n - 1) k / d), in integers and decimals only. Values have two
 -- decimals and d is at most 9, so six decimals of a cut decide as the exact fraction would.
 with
@@ -21,7 +21,7 @@ ranked as (
     select
         run,
         measure,
-        within,
+        above,
         value,
         less,
         population
@@ -47,7 +47,7 @@ groups as (
     select distinct
         ranked.run,
         ranked.measure,
-        ranked.within,
+        ranked.above,
         ranked.population,
         options.definition,
         options.version,
@@ -64,7 +64,7 @@ positions as (
     select
         groups.run,
         groups.measure,
-        groups.within,
+        groups.above,
         numbers.cut_no,
         groups.divisions,
         groups.cut_offset,
@@ -80,7 +80,7 @@ neighbours as (
     select
         positions.run,
         positions.measure,
-        positions.within,
+        positions.above,
         positions.cut_no,
         positions.divisions,
         positions.cut_offset,
@@ -91,11 +91,11 @@ neighbours as (
     inner join ranked
         on positions.run = ranked.run
         and positions.measure = ranked.measure
-        and positions.within = ranked.within
+        and positions.above = ranked.above
     group by
         positions.run,
         positions.measure,
-        positions.within,
+        positions.above,
         positions.cut_no,
         positions.divisions,
         positions.cut_offset,
@@ -106,7 +106,7 @@ quantiles as (
     select
         run,
         measure,
-        within,
+        above,
         cut_no,
         -- whole hundredths, then what is left of one in millionths, half-up
         cast(low + (high - low) * rest // divisions as decimal(18, 0)) * 0.01
@@ -118,7 +118,7 @@ quantiles as (
 select
     run,
     measure,
-    within,
+    above,
     cut_no,
     cast(cut as decimal(24, 6)) as cut
 from quantiles
@@ -128,7 +128,7 @@ union all
 select
     groups.run,
     groups.measure,
-    groups.within,
+    groups.above,
     given.cut_no,
     cast(given.cut as decimal(24, 6)) as cut
 from groups

@@ -1,153 +1,108 @@
--- The scores of the level at work.
--- grain: run, measure, customer_id
--- why: one rule for each binning (spec: 5-rfm.md), in integers. All but `even` score the value, so equal values
--- score equally; `even` cuts the customers, worst first, into runs of equal length, also through ties.
+-- The customers with the scores of the level at work beside those they had.
+-- grain: run, customer_id
+-- why: a score is looked up between the bounds it has in the customer's group; only equal values that stand in two
+-- scores are looked up by customer.
 with
 
-options as (
+recency_bounds as (
     select
         run,
-        measure,
-        binning,
-        divisions
-    from rfm._options
+        above,
+        score,
+        whole_lowest,
+        whole_highest
+    from rfm._level_bounds
+    where
+        measure = 'recency'
+        and whole_lowest is not null
 ),
 
-to_score as (
+recency_ties as (
     select
         run,
-        level,
-        measure,
-        within,
         customer_id,
-        value
-    from rfm._to_score
+        score
+    from rfm._ties
+    where measure = 'recency'
 ),
 
-cuts as (
+frequency_bounds as (
     select
         run,
-        measure,
-        within,
-        cut
-    from rfm._level_cuts
+        above,
+        score,
+        whole_lowest,
+        whole_highest
+    from rfm._level_bounds
+    where
+        measure = 'frequency'
+        and whole_lowest is not null
 ),
 
--- Long ago is worse, seldom and little are worse.
-ranked as (
-    select
-        listed.run,
-        listed.measure,
-        listed.within,
-        listed.value,
-        listed.customers,
-        listed.population,
-        case listed.measure
-            when 'recency' then listed.population - listed.less - listed.customers
-            else listed.less
-        end as worse,
-        options.binning,
-        options.divisions
-    from rfm._values as listed
-    inner join options
-        on listed.run = options.run
-        and listed.measure = options.measure
-),
-
-by_rank as (
+frequency_ties as (
     select
         run,
-        measure,
-        within,
-        value,
-        least(divisions, 1 + divisions * (2 * worse + customers) // (2 * population)) as score
-    from ranked
-    where binning = 'midrank'
+        customer_id,
+        score
+    from rfm._ties
+    where measure = 'frequency'
 ),
 
-by_cut as (
+monetary_bounds as (
     select
-        ranked.run,
-        ranked.measure,
-        ranked.within,
-        ranked.value,
-        case ranked.measure
-            when 'recency' then ranked.divisions - count(cuts.cut)
-            else 1 + count(cuts.cut)
-        end as score
-    from ranked
-    left join cuts
-        on ranked.run = cuts.run
-        and ranked.measure = cuts.measure
-        and ranked.within = cuts.within
-        and ranked.value >= cuts.cut
-    where ranked.binning in ('quantile', 'fixed')
-    group by
-        ranked.run,
-        ranked.measure,
-        ranked.within,
-        ranked.value,
-        ranked.divisions
+        run,
+        above,
+        score,
+        whole_lowest,
+        whole_highest
+    from rfm._level_bounds
+    where
+        measure = 'monetary'
+        and whole_lowest is not null
 ),
 
-by_value as (
-    select * from by_rank
-    union all
-    select * from by_cut
-),
-
-in_line as (
+monetary_ties as (
     select
-        to_score.run,
-        to_score.level,
-        to_score.measure,
-        to_score.within,
-        to_score.customer_id,
-        to_score.value,
-        ranked.divisions,
-        ranked.population // ranked.divisions as length,
-        ranked.population % ranked.divisions as longer,
-        ranked.worse - 1 + row_number() over (
-            partition by to_score.run, to_score.measure, to_score.within, to_score.value
-            order by to_score.customer_id
-        ) as place
-    from to_score
-    inner join ranked
-        on to_score.run = ranked.run
-        and to_score.measure = ranked.measure
-        and to_score.within = ranked.within
-        and to_score.value = ranked.value
-    where ranked.binning = 'even'
+        run,
+        customer_id,
+        score
+    from rfm._ties
+    where measure = 'monetary'
 )
 
 select
-    to_score.run,
-    to_score.level,
-    to_score.measure,
-    to_score.within,
-    to_score.customer_id,
-    to_score.value,
-    cast(by_value.score as integer) as score
-from to_score
-inner join by_value
-    on to_score.run = by_value.run
-    and to_score.measure = by_value.measure
-    and to_score.within = by_value.within
-    and to_score.value = by_value.value
-
-union all
-
-select
-    run,
-    level,
-    measure,
-    within,
-    customer_id,
-    value,
-    cast(
-        case
-            when place < longer * (length + 1) then 1 + place // (length + 1)
-            else 1 + longer + (place - longer * (length + 1)) // nullif(length, 0)
-        end as integer
-    ) as score
-from in_line
+    graded.run,
+    graded.customer_id,
+    graded.last_purchase_on,
+    graded.recency,
+    graded.frequency,
+    graded.monetary_total,
+    graded.monetary_average,
+    graded.monetary,
+    graded.purchases,
+    graded.without_rate,
+    coalesce(recency_ties.score, recency_bounds.score, graded.r) as r,
+    coalesce(frequency_ties.score, frequency_bounds.score, graded.f) as f,
+    coalesce(monetary_ties.score, monetary_bounds.score, graded.m) as m
+from rfm._graded as graded
+left join recency_bounds
+    on graded.run = recency_bounds.run
+    and graded.recency_above = recency_bounds.above
+    and graded.recency between recency_bounds.whole_lowest and recency_bounds.whole_highest
+left join recency_ties
+    on graded.run = recency_ties.run
+    and graded.customer_id = recency_ties.customer_id
+left join frequency_bounds
+    on graded.run = frequency_bounds.run
+    and graded.frequency_above = frequency_bounds.above
+    and graded.frequency between frequency_bounds.whole_lowest and frequency_bounds.whole_highest
+left join frequency_ties
+    on graded.run = frequency_ties.run
+    and graded.customer_id = frequency_ties.customer_id
+left join monetary_bounds
+    on graded.run = monetary_bounds.run
+    and graded.monetary_above = monetary_bounds.above
+    and graded.monetary between monetary_bounds.whole_lowest and monetary_bounds.whole_highest
+left join monetary_ties
+    on graded.run = monetary_ties.run
+    and graded.customer_id = monetary_ties.customer_id

@@ -20,28 +20,6 @@ mapped as (
     from programme.rfm_segments
 ),
 
-measures as (
-    select
-        run,
-        customer_id,
-        purchases,
-        without_rate
-    from rfm._measures
-),
-
-scores as (
-    select
-        definition,
-        as_of,
-        customer_id,
-        recency,
-        frequency,
-        monetary_total,
-        segment
-    from rfm.scores
-    where as_of in (select as_of from runs)
-),
-
 earlier as (
     select
         definition,
@@ -66,31 +44,10 @@ listed as (
 
 totals as (
     select
-        definition,
-        as_of,
+        run,
         count(*) as customers
-    from scores
-    group by
-        definition,
-        as_of
-),
-
-scored as (
-    select
-        runs.run,
-        scores.segment,
-        scores.recency,
-        scores.frequency,
-        scores.monetary_total,
-        measures.purchases,
-        measures.without_rate
-    from scores
-    inner join runs
-        on scores.definition = runs.definition
-        and scores.as_of = runs.as_of
-    inner join measures
-        on runs.run = measures.run
-        and scores.customer_id = measures.customer_id
+    from rfm._segmented
+    group by run
 ),
 
 summed as (
@@ -123,7 +80,7 @@ summed as (
             ) * 0.5
             as decimal(18, 2)
         ) as median_monetary
-    from scored
+    from rfm._segmented
     group by
         run,
         segment
@@ -148,8 +105,7 @@ counted as (
         on listed.run = summed.run
         and listed.segment = summed.segment
     left join totals
-        on listed.definition = totals.definition
-        and listed.as_of = totals.as_of
+        on listed.run = totals.run
 ),
 
 known as (

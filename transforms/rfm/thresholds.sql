@@ -1,6 +1,7 @@
 -- What each score stands for, on each date of each definition: its cuts, the values it took in, its customers.
 -- grain: definition, as_of, measure, within, score
 -- why: so that any score can be explained later; a score nobody has is listed too, with no customers (collapsed).
+-- A measure of lower priority is scored within the groups of those above it: R5, R5 F3; empty is among all.
 with
 
 options as (
@@ -23,7 +24,7 @@ cuts as (
     select
         run,
         measure,
-        within,
+        above,
         cut_no,
         cut
     from rfm._cuts
@@ -33,17 +34,12 @@ scored as (
     select
         run,
         measure,
-        within,
+        above,
         score,
-        min(value) as lowest,
-        max(value) as highest,
-        count(*) as customers
-    from rfm._scored
-    group by
-        run,
-        measure,
-        within,
-        score
+        lowest,
+        highest,
+        customers
+    from rfm._bounds
 ),
 
 numbers as (
@@ -55,7 +51,7 @@ groups as (
     select distinct
         run,
         measure,
-        within
+        above
     from scored
 ),
 
@@ -64,7 +60,7 @@ bounds as (
     select
         groups.run,
         groups.measure,
-        groups.within,
+        groups.above,
         numbers.score,
         case groups.measure when 'recency' then options.divisions - numbers.score else numbers.score - 1 end as reached
     from groups
@@ -79,7 +75,11 @@ select
     runs.definition,
     runs.as_of,
     bounds.measure,
-    bounds.within,
+    trim(
+        case when bounds.above >= 100 then 'R' || bounds.above // 100 else '' end
+        || case when bounds.above % 100 >= 10 then ' F' || bounds.above % 100 // 10 else '' end
+        || case when bounds.above % 10 >= 1 then ' M' || bounds.above % 10 else '' end
+    ) as within,
     bounds.score,
     cuts.cut as at_least,
     next_cuts.cut as below,
@@ -92,15 +92,15 @@ inner join runs
 left join cuts
     on bounds.run = cuts.run
     and bounds.measure = cuts.measure
-    and bounds.within = cuts.within
+    and bounds.above = cuts.above
     and bounds.reached = cuts.cut_no
 left join cuts as next_cuts
     on bounds.run = next_cuts.run
     and bounds.measure = next_cuts.measure
-    and bounds.within = next_cuts.within
+    and bounds.above = next_cuts.above
     and bounds.reached + 1 = next_cuts.cut_no
 left join scored
     on bounds.run = scored.run
     and bounds.measure = scored.measure
-    and bounds.within = scored.within
+    and bounds.above = scored.above
     and bounds.score = scored.score
