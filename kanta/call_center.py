@@ -37,6 +37,7 @@ _ORDERS = (
     "call_center._lines",
     "call_center._payments",
     "call_center._order_customers",
+    "call_center._hold_kinds",
     "call_center._hold_events",
     "call_center._clearing_versions",
     "call_center._judged",

@@ -12,7 +12,7 @@ from typing import Literal
 
 State = Literal["none", "held", "checked_out", "cleared"]
 
-#: Every event in the order in which events of one moment happen; SQL knows them as ``programme.hold_events``.
+#: Every event in the order in which events of one moment happen; SQL has them in ``call_center._hold_kinds``.
 EVENTS = ("hold", "check_out", "clear_check_out", "clear", "clear_and_submit", "clear_and_modify")
 
 #: What may follow what: (state, event) -> state. Nothing else can happen to a hold.

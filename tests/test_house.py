@@ -90,7 +90,7 @@ def test_what_a_model_reads_exists(model: Model):
     known = {*contracts.lake(), *contracts.landed(), *RELATIONS, *MODELS, *MADE_BY_CODE}
     assert not set(model.inputs) - known
     if not model.name.startswith("distribution."):
-        assert model.inputs
+        assert model.inputs or "from (\n    values\n" in model.sql  # what is written out reads nothing
 
 
 def test_the_steps_that_code_makes_are_all_read_and_have_no_file():

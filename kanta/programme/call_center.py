@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kanta import holds
 from kanta.programme.model import CallCenter
 from kanta.programme.versions import Span
 
@@ -34,10 +33,6 @@ RELATIONS: dict[str, dict[str, str]] = {
     "programme.holds": {
         "version": "INTEGER", "hold_code": "VARCHAR", "name": "VARCHAR", "role": "VARCHAR", "color": "VARCHAR",
         "release_reservations": "BOOLEAN",
-    },
-    # Not the programme's to say, and the same in each version: what can happen to a hold, in the order of one moment.
-    "programme.hold_events": {
-        "version": "INTEGER", "event": "VARCHAR", "place": "INTEGER", "clears": "BOOLEAN",
     },
     # to_amount NULL: no end; either amount or percent.
     "programme.delivery_charges": {
@@ -86,11 +81,6 @@ def _holds(number: int, rules: CallCenter) -> Rows:
         yield number, hold.code, hold.name, hold.role, hold.color, hold.release_reservations
 
 
-def _hold_events(number: int, rules: CallCenter) -> Rows:
-    for place, event in enumerate(holds.EVENTS):
-        yield number, event, place, event in holds.CLEARING
-
-
 def _delivery_charges(number: int, rules: CallCenter) -> Rows:
     for charge_no, charge in enumerate(rules.delivery_charges, start=1):
         for tier_no, tier in enumerate(charge.tiers, start=1):
@@ -110,7 +100,6 @@ _MAKERS: dict[str, Callable[[int, CallCenter], Rows]] = {
     "programme.fraud_static": _fraud_static,
     "programme.fraud_rules": _fraud_rules,
     "programme.holds": _holds,
-    "programme.hold_events": _hold_events,
     "programme.delivery_charges": _delivery_charges,
     "programme.price_overrides": _price_overrides,
 }

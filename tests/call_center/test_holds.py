@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kanta import contracts
 from kanta.holds import CLEARING, EVENTS, REASONS, TRANSITIONS, Event, fold
+from kanta.models import models
 from tests.call_center.conftest import Center
 
 ROLES = [
@@ -58,6 +60,8 @@ def test_the_events_are_those_of_the_contract_and_of_the_table() -> None:
     (column,) = [c for c in contracts.contract_of("landed.hold_events").columns if c.name == "event"]
     assert column.allowed == EVENTS
     assert set(EVENTS) == {event for _, event in TRANSITIONS}
+    kinds = duckdb.sql(models()["call_center._hold_kinds"].sql).fetchall()
+    assert kinds == [(event, place, event in CLEARING) for place, event in enumerate(EVENTS)]
 
 
 def test_held_on_1_may_and_cleared_on_the_4th_is_3_days(center: Center) -> None:

@@ -14,10 +14,10 @@ events as (
 ),
 
 kinds as (
-    select distinct
+    select
         event,
         place
-    from programme.hold_events
+    from call_center._hold_kinds
 ),
 
 orders as (

@@ -27,11 +27,11 @@ system_holds as (
 ),
 
 kinds as (
-    select distinct
+    select
         event,
         place,
         clears
-    from programme.hold_events
+    from call_center._hold_kinds
 ),
 
 all_events as (
