@@ -24,6 +24,7 @@ import zstandard
 from kanta.contracts import Contract
 from kanta.home import Home
 from kanta.landing.drops import CONTROL, FILE_NAME, datasets, feeds
+from kanta.landing.spool import MAX_RATIO, RATIO_FROM
 
 #: Which names a column holds, by its name in any contract of landing or lake.
 NAMED_BY = {
@@ -132,8 +133,9 @@ def _blanked(data: bytes, form: str, compression: str, contract: Contract | None
         return None
     if form == "parquet":
         return _parquet(data, personal, names)
-    text = _decompressed(data, compression).decode("utf-8", "surrogateescape")
-    if not any(name in text for name in names.all):
+    plain, broken_off = _decompressed(data, compression, names)
+    text = plain.decode("utf-8", "surrogateescape")
+    if not broken_off and not any(name in text for name in names.all):
         return None
     work: dict[str, Callable[[], str]] = {
         "csv": lambda: "".join(_csv(text, personal, names)),
@@ -141,21 +143,33 @@ def _blanked(data: bytes, form: str, compression: str, contract: Contract | None
         "xml": lambda: _XML_TRANSACTION.sub(lambda found: _xml(found[0], names), text),
     }
     made = work[form]()
-    return None if made == text else _compressed(made.encode("utf-8", "surrogateescape"), compression)
+    if made == text and not broken_off:
+        return None
+    return _compressed(made.encode("utf-8", "surrogateescape"), compression)
 
 
-def _decompressed(data: bytes, compression: str) -> bytes:
-    """The bytes of a file, of one that was cut off or is broken as far as they can be read."""
+def _decompressed(data: bytes, compression: str, names: Names) -> tuple[bytes, bool]:
+    """The bytes of a file, of one that was cut off or is broken as far as they can be read.
+
+    Of one that expands further than landing ever takes a file: the beginning, and whether the person is named after it,
+    for then only the beginning can be kept.
+    """
     if not compression:
-        return data
-    plain = io.BytesIO()
+        return data, False
+    plain, beyond, searched = io.BytesIO(), b"", [name.encode() for name in names.all]
+    longest, most = max(map(len, searched), default=0), max(RATIO_FROM, MAX_RATIO * len(data))
     source: Any = gzip.GzipFile(fileobj=io.BytesIO(data))
     if compression == "zst":
         source = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True)
     with suppress(OSError, EOFError, zlib.error, zstandard.ZstdError):
         while piece := source.read1(1 << 16) if compression == "gz" else source.read(1 << 16):
-            plain.write(piece)
-    return plain.getvalue()
+            if plain.tell() + len(piece) <= most and not beyond:
+                plain.write(piece)
+                continue
+            beyond = (beyond or plain.getvalue())[-longest:] + piece
+            if any(name in beyond for name in searched):
+                return plain.getvalue(), True
+    return plain.getvalue(), False
 
 
 def _compressed(data: bytes, compression: str) -> bytes:

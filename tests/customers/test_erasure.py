@@ -241,6 +241,27 @@ def test_a_file_that_was_cut_off_is_blanked_as_far_as_it_can_be_read(form: str, 
     assert blanking.blank_drops(home, names) == []
 
 
+@pytest.mark.parametrize("form", ["csv.gz", "csv.zst"])
+def test_of_a_file_that_expands_without_end_only_the_beginning_is_kept_where_the_person_follows(
+    form: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blanking, "RATIO_FROM", 1 << 20)
+    pack = gzip.compress if form == "csv.gz" else zstandard.ZstdCompressor().compress
+    plain = b"customer_id,last_name\nK1,Zweta\n" + b"K2,Abc\n" * 1_500_000
+    write_drop(home, "pos", DAYS[0], "S1", {f"customers.{form}": pack(plain + b"K7,Zweta\n")})
+    file = home.landing / "pos" / str(DAYS[0]) / "S1" / f"customers.{form}"
+    assert len(plain) > max(blanking.MAX_RATIO * file.stat().st_size, 1 << 20)
+    before = file.read_bytes()
+    nobody, seventh = (blanking.Names(frozenset({name}), *[frozenset[str]()] * 3) for name in ("K8", "K7"))
+    assert blanking.blank_drops(home, nobody) == []
+    assert file.read_bytes() == before
+    assert len(blanking.blank_drops(home, seventh)) == 1
+    (kept,) = (text for place, text in texts(home.landing) if place == file and text.startswith("customer_id"))
+    assert kept.startswith("customer_id,last_name\nK1,Zweta\nK2,Abc\n")
+    assert "K7" not in kept
+    assert len(kept) < len(plain)
+
+
 def test_a_poslog_keeps_the_receipt_and_loses_the_person(home: Home) -> None:
     text = (
         "<POSLog><Transaction><RetailTransaction><Customer><CustomerID>{0}</CustomerID><Name>{1}</Name><Address>"
