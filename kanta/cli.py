@@ -383,6 +383,12 @@ def _distribution_status(options: argparse.Namespace) -> int:
     from kanta import distribution
 
     rows = distribution.status(Home.default(), options.database)
+    if options.database and not rows:
+        raise BadArguments(
+            f"Nothing was ever sent to a store database {options.database}",
+            where="distribution.sessions",
+            next_step="kanta distribution status",
+        )
     if options.json:
         print(json.dumps(rows, default=str))
     else:
@@ -411,11 +417,12 @@ def _distribution_full_sync(options: argparse.Namespace) -> int:
 def _moved(options: argparse.Namespace, sessions: Sequence[Any]) -> int:
     """Says which sessions moved; 1 when one of the database that was meant failed."""
     if options.json:
-        print(json.dumps([{"package": s.place.package, "state": s.state, "detail": s.detail} for s in sessions]))
+        print(json.dumps([{"package": s.name, "state": s.state, "detail": s.detail} for s in sessions]))
     elif not options.quiet:
         for session in sessions:
-            why = f" ({session.reason}: {session.detail})" if session.reason else ""
-            print(f"{session.database}/{session.job}/{session.sequence:08d}  {session.state}{why}")
+            told = ": ".join(filter(None, (session.reason, session.detail)))
+            why = f" ({told})" if told else ""
+            print(f"{session.name}  {session.state}{why}")
         if not sessions:
             print("Nothing moved.")
     mine = [session for session in sessions if session.database == options.database]

@@ -397,7 +397,11 @@ def run_stage(home: Home, name: str, business_date: date, reporter: Reporter | N
     if name == "distribution":
         from kanta import distribution
 
-        return distribution.run(home, business_date, reporter.progress)
+        begun = time.perf_counter()
+        sent = distribution.run(home, business_date, reporter.progress)
+        failed = f"; failed: {', '.join(sent['failed'])}" if sent["failed"] else ""
+        reporter.say(f"{name:<20} {time.perf_counter() - begun:7.2f} s  {_in_words(sent)}{failed}")
+        return sent
     begun = time.perf_counter()
     with stage(home, name, business_date) as night:
         night.progress = reporter.progress

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kanta.contracts import Contract
 from kanta.distribution import formats, keys
 from kanta.distribution.protocol import (
+    LAST_ATTEMPT,
     MANIFEST,
     MOST_BYTES,
     SCHEMA_VERSION,
@@ -204,8 +205,9 @@ def _next_attempt(con: duckdb.DuckDBPyConnection, place: Place, inbox: Folders) 
     with suppress(OSError, ValidationError):
         answered = inbox.read(place.acknowledgement, MOST_BYTES)
         tries = max(tries, Acknowledgement.model_validate_json(answered).attempt if answered else 0)
-    con.execute("insert into receiver.tries values (?, ?, ?)", [place.job, place.sequence, tries + 1])
-    return int(tries) + 1
+    attempt = min(int(tries) + 1, LAST_ATTEMPT)  # the inbox may hold what no store has written
+    con.execute("insert into receiver.tries values (?, ?, ?)", [place.job, place.sequence, attempt])
+    return attempt
 
 
 def _position(con: duckdb.DuckDBPyConnection, job: str) -> tuple[int, str | None]:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from kanta.distribution import inbox, sending, transport, view
+from kanta.distribution.protocol import Place
 from kanta.distribution.proving import prove
 from kanta.distribution.sending import Asked, Progress, send
 from kanta.distribution.sessions import FINAL, Session, recording
@@ -118,7 +119,8 @@ def cancel(home: Home, database: str, job: str, sequence: int) -> list[Session]:
     """
     line = (database, job)
     with recording(home, Lake(home).published().night) as book:
-        session = next((s for s in book.sessions([line])[line] if s.sequence == sequence), None)
+        meant = Place.model_construct(database=database, job=job, sequence=sequence)
+        session = next((s for s in book.sessions([line], [meant])[line] if s.sequence == sequence), None)
         if session is None or session.state in FINAL:
             raise KantaError(
                 f"Session {database}/{job}/{sequence:08d} {'is ' + session.state if session else 'is not known'}"

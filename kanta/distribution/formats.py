@@ -209,7 +209,7 @@ def _parquet(con: duckdb.DuckDBPyConnection, contract: Contract, path: Path, row
         ((size,),) = con.execute(query).fetchall()
     except duckdb.OutOfMemoryException as error:
         raise _too_large(contract) from error
-    except (duckdb.Error, OSError, pa.ArrowException) as error:
+    except (duckdb.Error, OSError, ValueError, pa.ArrowException) as error:
         raise BadRows(f"{contract.dataset}: the file is not a Parquet file") from error
     if size > most:
         raise _too_large(contract)
@@ -260,7 +260,7 @@ def _mnt_lines(contract: Contract, path: Path) -> Iterator[tuple[str, Sequence[s
     escapes = {escaped: plain for plain, escaped in layouts()["xstore_mnt"]["escapes"].items()}
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
-            header = re.match(r'<Header line_count="(\d+)" ', file.readline(MOST_LINE))
+            header = re.match(r'<Header line_count="([0-9]{1,18})" ', file.readline(MOST_LINE))
             lines = 0
             for line in iter(lambda: file.readline(MOST_LINE), ""):
                 lines += 1

@@ -89,10 +89,12 @@ def decide(work: Work, business_date: date, kept_from: date) -> Decision:
     """What comes next for one line. ``kept_from``: the first night whose packages can be a base (retention)."""
     if work.sessions and business_date < work.sessions[-1].business_date:
         return Decision("nothing")  # dates never go back
+    if work.problem or work.top >= LAST_SEQUENCE:
+        # It gets the sessions' own next number: what stands in the way may go, and no package bears it till then.
+        failed = unsent_of(work, business_date, work.highest)
+        return Decision("failed", failed.sequence if failed else work.highest + 1)
     same = unsent_of(work, business_date)
     sequence = same.sequence if same else work.top + 1
-    if work.problem or work.top >= LAST_SEQUENCE:
-        return Decision("failed", sequence)
     if not work.asked and _unchanged(work):
         told = any(s.business_date == business_date for s in work.sessions if s.state not in UNSENT)
         return Decision("nothing" if told else "no_data", work.top + 1)
@@ -105,10 +107,11 @@ def decide(work: Work, business_date: date, kept_from: date) -> Decision:
     return Decision("package", sequence, base, fits)
 
 
-def unsent_of(work: Work, business_date: date) -> Session | None:
-    """The session of this night that did not come to be sent: the next try is its own."""
+def unsent_of(work: Work, business_date: date, newest: int | None = None) -> Session | None:
+    """The session of this night that did not come to be sent, if none is newer: the next try is its own."""
+    newest = work.top if newest is None else newest
     unsent = (session for session in work.sessions if session.state in UNSENT)
-    return next((s for s in unsent if s.sequence == work.top and s.business_date == business_date), None)
+    return next((s for s in unsent if s.sequence == newest and s.business_date == business_date), None)
 
 
 def base_of(work: Work) -> Package | None:

@@ -30,6 +30,9 @@ SIGNATURE = ".sig"
 #: Folders and files have eight digits.
 LAST_SEQUENCE = 99_999_999
 
+#: A store that has tried a package so often still answers, under the same number.
+LAST_ATTEMPT = 2**31 - 1
+
 #: A manifest is not read any further.
 MOST_BYTES = 4 * 1024 * 1024
 
@@ -104,7 +107,7 @@ class Acknowledgement(Message):
     job: Name
     sequence: Sequence
     manifest_sha256: Sha256
-    attempt: Annotated[int, Field(ge=1, lt=2**31)]
+    attempt: Annotated[int, Field(ge=1, le=LAST_ATTEMPT)]
     status: Literal["requested", "downloaded", "applied", "download_failed", "apply_failed"]
     reason: Reason | None
     applied_sequence: Position

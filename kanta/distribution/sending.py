@@ -189,7 +189,7 @@ class _Night:
             held_up = [
                 s for job in self.rules.jobs for s in sessions[work.database.name, job] if s.state == "suspended"
             ]
-            work.waits_for = f"waits for {held_up[0].place.package}, suspended" if held_up else ""
+            work.waits_for = f"waits for {held_up[0].name}, suspended" if held_up else ""
         self.moved |= book.moved
         for name, job in gone:
             clear(self.outbox, name, job)

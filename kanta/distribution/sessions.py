@@ -83,6 +83,11 @@ class Session:
         return self.database, self.job
 
     @property
+    def name(self) -> str:
+        """For people; unlike a place it need not be one: no package may ever have been made."""
+        return f"{self.database}/{self.job}/{self.sequence:08d}"
+
+    @property
     def place(self) -> Place:
         return Place(database=self.database, job=self.job, sequence=self.sequence)
 

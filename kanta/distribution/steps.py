@@ -35,7 +35,8 @@ def attach(stage: Night) -> bool:
 
 def attach_all(stage: Night) -> None:
     """Makes all steps there ever were readable in their place."""
-    stage.substitute(_STEPS, _select(list(_files(stage).values())))
+    if files := list(_files(stage).values()):  # a lake made anew has none, though stores answer of the one before
+        stage.substitute(_STEPS, _select(files))
 
 
 def keep(stage: Night, sessions: str) -> None:

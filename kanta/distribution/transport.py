@@ -56,6 +56,12 @@ class Transport(Protocol):
 def open_place(home: Home, url: str) -> Transport:
     """The outbox or inbox that ``url`` (settings.yaml) names; a path is one below the home."""
     parts = urlsplit(url)
+    if parts.password is not None:  # what goes wrong with a place is told with its name
+        raise KantaError(
+            f"The {parts.scheme}: place has a password in its URL",
+            where="programme/settings.yaml",
+            next_step="take it out, and name a connection (?connection=ID) or set the environment (docs/decisions/0027)",
+        )
     if parts.scheme == "sftp":
         return Patient(Sftp(parts))
     if parts.scheme == "s3":
@@ -242,6 +248,9 @@ class Sftp:
 
         client = paramiko.SSHClient()
         known, key_file = self._secrets.get("known_hosts"), self._secrets.get("key_file")
+        for name, file in (("known hosts", known), ("private key", key_file)):
+            if file and not Path(file).is_file():  # its FileNotFoundError would pass for an outbox that is empty
+                raise KantaError(f"The file of the SFTP server's {name} is not there", where=file, next_step="name it")
         client.load_host_keys(known) if known else client.load_system_host_keys()
         text = self._secrets.get("private_key")
         client.connect(

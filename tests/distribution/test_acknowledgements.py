@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kanta.distribution.inbox import Answer, disbelief
-from kanta.distribution.protocol import Acknowledgement, Place
+from kanta.distribution.protocol import LAST_ATTEMPT, Acknowledgement, Place
 from kanta.distribution.sessions import Heard, Session
 from kanta.distribution.transport import Folders
 from tests.distribution.conftest import NIGHT, OPENING, Chain, held
@@ -179,6 +179,19 @@ def test_a_replayed_attempt_is_reported_and_moves_nothing(chain: Chain) -> None:
     say(chain, 1, status="apply_failed", reason="gap", attempt=1)
     assert chain.acknowledge() == []
     assert disbelieved(chain) == [(1, 1, "attempt"), (1, 2, None)]
+
+
+def test_a_forged_attempt_that_none_can_follow_keeps_no_store_from_applying(chain: Chain) -> None:
+    chain.has_sent()
+    say(chain, 1, status="requested", attempt=LAST_ATTEMPT)
+    chain.acknowledge()
+    assert chain.apply() == [(1, "applied", None)]
+    assert chain.acknowledge() == []
+    assert disbelieved(chain) == [(1, LAST_ATTEMPT, "attempt"), (1, LAST_ATTEMPT, None)]
+    chain.retailer.card("K2", channel_id="S001")
+    assert chain.send() == [("S001", 2, "available", "")]
+    assert chain.apply() == [(2, "applied", None)]
+    assert chain.acknowledge() == [("S001", 1, "canceled", "superseded"), ("S001", 2, "applied", "")]
 
 
 @pytest.mark.parametrize("reason", ["gap", "reused", "totals"])

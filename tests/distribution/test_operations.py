@@ -399,7 +399,7 @@ def test_an_xstore_file_is_one_with_a_header_that_counts_its_lines(chain: Chain)
 @pytest.mark.parametrize(
     "content",
     [
-        "", "no header\n", '<Header line_count="2" x/>\nINSERT|CARDS|K1\n',
+        "", "no header\n", f'<Header line_count="{"9" * 5000}" />\n', '<Header line_count="2" x/>\nINSERT|CARDS|K1\n',
         '<Header line_count="1" />\nINSERT|CARDS|\\x|\n',
     ],
 )  # fmt: skip

@@ -294,6 +294,22 @@ def test_secrets_come_from_airflow_connections_and_are_in_no_message(
         assert secret not in written
 
 
+@pytest.mark.parametrize("url", ["sftp://user:the-password@x/y", "s3://key:the-password@bucket/x"])
+def test_a_password_in_a_url_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
+    with pytest.raises(KantaError, match="password in its URL") as error:
+        transport.open_place(Home(tmp_path), url)
+    assert "the-password" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["KANTA_SFTP_KNOWN_HOSTS", "KANTA_SFTP_KEY_FILE"])
+def test_a_key_file_that_is_not_there_is_no_empty_outbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, str(tmp_path / "nothing"))
+    with pytest.raises(KantaError, match="is not there"):
+        Sftp(urlsplit("sftp://user@127.0.0.1:1/x")).names("S001/1050")
+
+
 def test_a_transport_nobody_knows_is_an_error_that_says_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(KantaError, match="sftp://"):
         transport.open_place(Home(tmp_path), "gopher://x/y")
