@@ -60,7 +60,7 @@ def open_place(home: Home, url: str) -> Transport:
         raise KantaError(
             f"The {parts.scheme}: place has a password in its URL",
             where="programme/settings.yaml",
-            next_step="take it out, and name a connection (?connection=ID) or set the environment (docs/decisions/0027)",
+            next_step="take it out, and name a connection (?connection=ID) or set KANTA_SFTP_* or AWS_*",
         )
     if parts.scheme == "sftp":
         return Patient(Sftp(parts))

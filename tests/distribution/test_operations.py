@@ -212,6 +212,8 @@ def test_a_canceled_session_takes_its_package_back_and_retry_sends_another(chain
     with pytest.raises(KantaError, match="is canceled"):
         distribution.cancel(chain.home, "S001", "1050", 1)
     assert [(s.sequence, s.state) for s in distribution.retry(chain.home, "S001")] == [(2, "available")]
+    with pytest.raises(KantaError, match="is canceled"):  # also when it no longer matters to what comes next
+        distribution.cancel(chain.home, "S001", "1050", 1)
 
 
 def test_a_full_package_is_sent_on_demand_though_nothing_changed(chain: Chain) -> None:
