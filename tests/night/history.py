@@ -44,13 +44,14 @@ def _return(identifier: str, card: str, net: str, of: str) -> dict[str, list[Row
 
 
 def programme() -> dict[str, Any]:
-    """One point per 1.00, gold at 60 points, earning twice; points expire after three days."""
+    """One point per 1.00, gold at 60 points, earning twice, basic for all; points expire after three days."""
     found: dict[str, Any] = bases()["rfm"]["programme"]
     found["reward_points"][0]["expiration"] = {"value": 3, "unit": "day"}
     rule = {"activity": "purchase_amount", "per": "1.00", "currency": "USD", "points": 1}
     found["programs"][0]["tiers"] = [
-        {"id": "gold", "level": 1, "validity": "coming_year",
-         "rules": [{"reward_point": "status", "minimum": 60, "window": "past_year"}]},
+        {"id": tier, "level": level, "validity": "coming_year",
+         "rules": [{"reward_point": "status", "minimum": minimum, "window": "past_year"}]}
+        for level, (tier, minimum) in enumerate([("basic", 0), ("gold", 60)], start=1)
     ]  # fmt: skip
     found["schemes"][0]["earning"] = [
         rule | {"id": "base", "reward_point": "points"},
@@ -83,6 +84,7 @@ def write(home: Home, *, only: date | None = None) -> None:
             "loyalty_cards",
             {"card_id": "A", "customer_id": "K1", "enrolled_from": "2026-01-01"},
             {"card_id": "B", "customer_id": "K2", "enrolled_from": "2026-01-01"},
+            {"card_id": "never used", "customer_id": "K3", "enrolled_from": "2026-01-01"},
         )
         channel = bases()["rows"]["channels"] | {"name": "Store"}
         channels = [channel | {"channel_id": store} for store in ("S1", "S2")]

@@ -1,4 +1,5 @@
 -- 1. Every balance is the sum of its entries, and of its lots less its deficit; its columns add up.
+-- why: what corrections took back whole may have no balance, which is as good as one of nothing.
 with
 
 entries as (
@@ -28,13 +29,13 @@ lots as (
 )
 
 select
-    entries.card_id,
-    entries.program_id,
-    entries.reward_point_id,
-    entries.points as of_entries,
-    coalesce(lots.remaining, 0) - balances.deficit as of_lots,
-    balances.issued + balances.written_off - balances.used - balances.expired as of_columns,
-    balances.available + balances.unvested as of_balance
+    coalesce(entries.card_id, balances.card_id, lots.card_id) as card_id,
+    coalesce(entries.program_id, balances.program_id, lots.program_id) as program_id,
+    coalesce(entries.reward_point_id, balances.reward_point_id, lots.reward_point_id) as reward_point_id,
+    coalesce(entries.points, 0) as of_entries,
+    coalesce(lots.remaining, 0) - coalesce(balances.deficit, 0) as of_lots,
+    coalesce(balances.issued + balances.written_off - balances.used - balances.expired, 0) as of_columns,
+    coalesce(balances.available + balances.unvested, 0) as of_balance
 from entries
 full outer join loyalty.balances as balances
     on entries.card_id = balances.card_id
@@ -45,7 +46,8 @@ full outer join lots
     and entries.program_id = lots.program_id
     and entries.reward_point_id = lots.reward_point_id
 where
-    entries.points is distinct from coalesce(lots.remaining, 0) - balances.deficit
-    or entries.points is distinct from balances.available + balances.unvested
-    or entries.points is distinct from balances.issued + balances.written_off - balances.used - balances.expired
+    coalesce(entries.points, 0) <> coalesce(lots.remaining, 0) - coalesce(balances.deficit, 0)
+    or coalesce(entries.points, 0) <> coalesce(balances.available + balances.unvested, 0)
+    or coalesce(entries.points, 0)
+    <> coalesce(balances.issued + balances.written_off - balances.used - balances.expired, 0)
     or balances.deficit < 0

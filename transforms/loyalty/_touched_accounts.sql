@@ -246,6 +246,15 @@ named as (
         card_id,
         false as again
     from loyalty._due_lots
+
+    union all
+
+    -- The first time every card is new, also one that nothing has happened to: it may stand in a tier.
+    select
+        card_id,
+        false as again
+    from accounts
+    where $since = 0
 )
 
 select
