@@ -13,7 +13,6 @@ from kanta.analysts.downloads import csv
 from kanta.customers import erasure
 from kanta.home import Home
 from kanta.lake import Lake
-from tests.conftest import NoJudge
 from tests.customers.test_erasure import texts
 
 LISTED = "select customer_id, value from marketing.contact_list where kind = 'email' order by all"
@@ -64,14 +63,15 @@ OWN = """
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """Four nights of the sample as one run, with the page of the last and a simulation."""
+    """Four nights of the sample as one run, judged and with its data docs, the page of the last and a simulation."""
     home = demo._fresh(Home(tmp_path_factory.mktemp("sample") / "home"))
     first, _ = demo._span(demo.SAMPLE / "landing")
     last = first + timedelta(days=3)
-    with NoJudge() as judge, pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Lake, "_to_iceberg", lambda *_: 0)  # its metadata is searched in test_erasure.py
         demo._deliver(home, demo.Leg(first, last))
-        night.run(home, first, last, judge=judge)
+        night.run(home, first, last)
+        assert list((home.reports / "data_docs").rglob("*.html"))
         report.write(home)
         simulate.write(home, simulate.simulate(home, home.programme))
         yield home
