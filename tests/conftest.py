@@ -13,7 +13,7 @@ from kanta.lake import Lake
 
 
 class NoJudge(quality.Judge):
-    """Judges nothing: for tests that are not about data quality (those are in tests/quality and tests/end_to_end)."""
+    """Judges nothing: for tests that are not about data quality (those are in tests/quality)."""
 
     def __enter__(self) -> NoJudge:
         return self
