@@ -22,7 +22,7 @@ COMPARED = (
 _HOW_IT_CAME = {"seq", "posted_date", "entry_id", "event_id"}
 
 
-def _sale(identifier: str, card: str, net: str, **header: str) -> dict[str, list[Row]]:
+def bought(identifier: str, card: str, net: str, **header: str) -> dict[str, list[Row]]:
     parts = sale(identifier, loyalty_card_id=card, net_amount=net, total_amount=net, **header)
     return {
         "transactions": parts["transactions"],
@@ -32,13 +32,13 @@ def _sale(identifier: str, card: str, net: str, **header: str) -> dict[str, list
 
 
 def _redemption(identifier: str, card: str, net: str) -> dict[str, list[Row]]:
-    parts = _sale(identifier, card, net)
+    parts = bought(identifier, card, net)
     points = {"type": "loyalty", "loyalty_card_id": card, "reward_point_id": "points", "points": net}
     return parts | {"tenders": [dict(row) | points for row in parts["tenders"]]}
 
 
 def _return(identifier: str, card: str, net: str, of: str) -> dict[str, list[Row]]:
-    parts = _sale(identifier, card, net, type="return")
+    parts = bought(identifier, card, net, type="return")
     link = {"kind": "return", "quantity": "-1", "original_transaction_id": of, "original_line_no": "1"}
     return parts | {"lines": [dict(row) | link for row in parts["lines"]]}
 
@@ -66,15 +66,15 @@ def write(home: Home, *, only: date | None = None) -> None:
     write_programme(programme(), home.programme)
     drops = {
         (DAYS[0], "S1"): joined(
-            _sale("T1", "A", "50.00", customer_id="K1"), _sale("T2", "B", "20.00", customer_id="K2")
+            bought("T1", "A", "50.00", customer_id="K1"), bought("T2", "B", "20.00", customer_id="K2")
         ),
-        (DAYS[0], "S2"): _sale("T3", "A", "15.00", customer_id="K1"),
-        (DAYS[1], "S1"): joined(_sale("T4", "A", "10.00", customer_id="K1"), _redemption("T5", "B", "12.00")),
-        (DAYS[2], "S1"): joined(_return("R1", "A", "-50.00", "T1"), _sale("T6", "B", "7.00", customer_id="K2")),
+        (DAYS[0], "S2"): bought("T3", "A", "15.00", customer_id="K1"),
+        (DAYS[1], "S1"): joined(bought("T4", "A", "10.00", customer_id="K1"), _redemption("T5", "B", "12.00")),
+        (DAYS[2], "S1"): joined(_return("R1", "A", "-50.00", "T1"), bought("T6", "B", "7.00", customer_id="K2")),
         (DAYS[3], "S2"): joined(
-            _sale("T7", "B", "80.00", customer_id="K2"), _sale("T8", "A", "9.00", business_date=DAYS[1].isoformat())
+            bought("T7", "B", "80.00", customer_id="K2"), bought("T8", "A", "9.00", business_date=DAYS[1].isoformat())
         ),
-        (DAYS[4], "S1"): joined(_redemption("T9", "A", "300.00"), _sale("T10", "unknown", "5.00")),
+        (DAYS[4], "S1"): joined(_redemption("T9", "A", "300.00"), bought("T10", "unknown", "5.00")),
     }
     for (day, store), content in drops.items():
         if only in (None, day):

@@ -10,16 +10,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from pyiceberg.table import Transaction
 
-from kanta import loyalty, night, quality, verify
+from kanta import loyalty, night, quality, reading, verify
 from kanta.home import Home
 from kanta.lake import Lake, State
 from tests.conftest import NoJudge
+from tests.feed import write_drop
 from tests.night import history
 from tests.night.history import DAYS
 
@@ -51,6 +53,29 @@ def test_running_a_night_again_changes_nothing(whole: Home, no_judge: NoJudge) -
     night.run(whole, DAYS[2], DAYS[2], judge=no_judge)
     assert (Lake(whole).head().of_the_night(), [p.name for p in Lake(whole).publications()]) == before
     assert {path.name for path in whole.outbox.glob("*/1050/*")} == {"00000001"}
+
+
+def test_what_a_corrected_drop_takes_back_whole_leaves_entries_of_nothing_and_no_breach(
+    home: Home, no_judge: NoJudge
+) -> None:
+    history.write(home, only=DAYS[0])
+    history.write(home, only=DAYS[1])
+    night.run(home, DAYS[0], DAYS[1], judge=no_judge)
+    write_drop(home, "pos", DAYS[0], "S2", history.bought("T3", "never used", "15.00"), revision=2)
+    write_drop(home, "pos", DAYS[0], "S1", history.bought("T2", "B", "20.00", customer_id="K2"), revision=2)
+    write_drop(home, "pos", DAYS[1], "S1", history.bought("T5", "B", "12.00"), revision=2)
+    night.run(home, DAYS[2], DAYS[2], judge=no_judge)
+    nothing = {(card, point) for card, point, points in points_of(home) if not points}
+    assert nothing == {("A", "points"), ("A", "status")}, points_of(home)
+    assert [(r.about, r.examples) for r in verify.verify(home, everything=True) if r.breaches] == []
+
+
+def points_of(home: Home) -> list[tuple[str, str, Decimal]]:
+    """What each card's entries come to."""
+    with reading.open_lake(home, ["loyalty.entries"])[0] as engine:
+        return engine.rows(
+            "select card_id, reward_point_id, sum(points) from loyalty.entries group by all order by all"
+        )
 
 
 @pytest.mark.slow

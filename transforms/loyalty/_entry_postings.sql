@@ -49,6 +49,12 @@ published as (
     group by all
 ),
 
+-- An entry that stands on another card or day than before has a new name, and says what it is instead of.
+taken as (
+    select distinct entry_id
+    from published
+),
+
 matched as (
     select
         coalesce(now.entry_id, published.entry_id) as entry_id,
@@ -66,7 +72,8 @@ matched as (
         coalesce(now.side, published.side) as side,
         coalesce(now.points, 0) - coalesce(published.points, 0) as points,
         now.posted_date,
-        published.entry_id is not null as is_published
+        published.entry_id is not null as is_published,
+        published.entry_id is null and taken.entry_id is not null as is_instead
     from now
     full outer join published
         on now.entry_id = published.entry_id
@@ -77,16 +84,14 @@ matched as (
         and now.usable_from is not distinct from published.usable_from
         and now.expires_on is not distinct from published.expires_on
         and now.again
+    left join taken
+        on now.entry_id = taken.entry_id
 )
 
 select
     case
         when is_published then entry_id || '~' || $seq || '/' || entry_date
-        when exists (
-            select 1
-            from published
-            where published.entry_id = matched.entry_id
-        ) then entry_id || '~' || $seq
+        when is_instead then entry_id || '~' || $seq
         else entry_id
     end as entry_id,
     card_id,
@@ -103,7 +108,7 @@ select
     line_no,
     rule_id,
     side,
-    case when is_published then entry_id end as corrected_entry_id,
+    case when is_published or is_instead then entry_id end as corrected_entry_id,
     case when is_published then entry_type end as corrected_type,
     $seq as seq
 from matched
