@@ -255,17 +255,6 @@ def _keep(root: Path, target: Path, final: Path, lines: Sequence[Mapping[str, ob
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def forget(root: Path, databases: Sequence[str]) -> None:
-    """Nothing is known any more of what these databases were sent, by any job below ``root``."""
-    gone = set(databases)
-    for lines in root.glob(f"*/*/{_LINES}"):
-        rows = pq.read_table(lines).to_pylist()
-        if gone & {row["database"] for row in rows}:
-            part = lines.with_name(f"{_LINES}.part")
-            pq.write_table(_table([row for row in rows if row["database"] not in gone]), part)
-            part.replace(lines)
-
-
 @cache
 def layout_of(job_datasets: tuple[str, ...], form: str) -> str:
     """What of a package's layout must not change between a base and a delta: format and columns."""

@@ -193,7 +193,6 @@ class _Night:
         self.moved |= book.moved
         for name, job in gone:
             clear(self.outbox, name, job)
-        held.forget(self.home.lake / "sent", sorted({name for name, _ in gone}))
         for line, sequences in old.items():
             self._forget_old(self.works[line], sequences)
 
