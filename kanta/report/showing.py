@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,8 +59,8 @@ def line(values: Sequence[Decimal], among: Sequence[Decimal] = ()) -> str:
     return " ".join(f"{100 * n / last:.2f},{100 * (high - value) / span:.2f}" for n, value in enumerate(values))
 
 
-def page(template: str, **values: Any) -> str:
-    """A page made of a template beside this file; whatever text the values hold is shown as text."""
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -68,4 +69,9 @@ def page(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"points": points, "signed": signed, "day": day, "size": size, "line": line}
-    return environment.get_template(template).render(**values, listed=LISTED)
+    return environment
+
+
+def page(template: str, **values: Any) -> str:
+    """A page made of a template beside this file; whatever text the values hold is shown as text."""
+    return _environment().get_template(template).render(**values, listed=LISTED)

@@ -67,6 +67,11 @@ def _books(folder: Path) -> Books:
     return Books(home)
 
 
+@pytest.fixture(autouse=True)
+def _only_the_pages(without_iceberg: None) -> None:
+    """Pages do not depend on what Iceberg is told."""
+
+
 @pytest.fixture
 def books(tmp_path: Path) -> Books:
     """A home without a night."""

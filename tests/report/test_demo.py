@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanta import cli, demo
+from kanta import cli, demo, quality
 from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.reading import open_lake
+from tests.conftest import NoJudge
 
 FIRST = date(2026, 11, 2)
 DAYS = st.integers(0, 60).map(lambda days: FIRST + timedelta(days=days))
@@ -160,11 +161,12 @@ def _after(last: date, folder: str, names: list[str]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("sample")
+@pytest.mark.usefixtures("sample", "without_iceberg")
 def test_the_demo_ends_well_and_stores_hold_what_the_lake_says(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = Home(tmp_path / "home")
+    monkeypatch.setattr(quality, "Judge", NoJudge)
     assert cli.main(["demo", "--home", str(home.root), "--json"]) == 0
     outcome = json.loads(capsys.readouterr().out)
     came, *became = outcome["rows"]
