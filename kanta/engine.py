@@ -264,7 +264,7 @@ class Engine:
     def _view(self, name: str, sql: str) -> None:
         if name not in self._views:
             self.con.execute(f"drop table if exists {name}")
-        self.execute(f"create or replace view {name} as {sql}")
+        self.con.execute(_parsed(f"create or replace view {name} as {sql}"))
         self._views.add(name)
 
     def write(

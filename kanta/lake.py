@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
 
 
+#: How tables lie in files. Higher whenever files of an earlier version can no longer be read as they are.
+FORM = 1
+
+
 @dataclass(frozen=True)
 class State:
     """Which version of each table counts, and how far each stage has come.
@@ -68,6 +72,7 @@ class State:
 
     def to_json(self) -> str:
         document = {
+            "form": FORM,
             "seq": self.seq,
             "number": self.number,
             "business_date": self.business_date.isoformat() if self.business_date else None,
@@ -82,7 +87,14 @@ class State:
 
     @classmethod
     def from_json(cls, text: str) -> State:
+        """Reads it. Raises KantaError for a lake of another form."""
         document = json.loads(text)
+        if (form := document.get("form", 0)) != FORM:
+            raise KantaError(
+                f"This lake is of form {form}, and this version of Kanta reads and writes form {FORM}",
+                next_step="move the home's lake away and build it anew: kanta run --from FIRST --to LAST;"
+                " all drops are still in landing",
+            )
         day = document["business_date"]
         return cls(
             seq=document["seq"],

@@ -15,8 +15,8 @@ from tests.night.history import DAYS
 
 
 @pytest.fixture
-def here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home that commands work in by default; nights go unjudged."""
+def here(home: Home, monkeypatch: pytest.MonkeyPatch, without_iceberg: None) -> Home:
+    """A home that commands work in by default; nights go unjudged and untold to Iceberg."""
     monkeypatch.setenv("KANTA_HOME", str(home.root))
     monkeypatch.setattr(quality, "Judge", NoJudge)
     return home

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
+import pytest
+
+from kanta.errors import KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.night import stage
@@ -75,3 +78,12 @@ def test_a_table_that_loses_every_row_is_empty_for_iceberg_too(home: Home) -> No
     put(home, {january(1): 1}, [january(1)])
     put(home, {}, [january(1)])
     assert held(home) == []
+
+
+def test_a_lake_of_another_form_is_refused_with_what_to_do(home: Home) -> None:
+    put(home, {january(1): 1}, [january(1)])
+    head = Lake(home).head_file
+    head.write_text(head.read_text().replace('"form": 1', '"form": 0'))
+    with pytest.raises(KantaError, match="form 0, and this version of Kanta reads and writes form 1") as refused:
+        Lake(home).head()
+    assert "kanta run --from" in str(refused.value.next_step)

@@ -54,6 +54,7 @@ def test_running_a_night_again_changes_nothing(whole: Home, no_judge: NoJudge) -
     assert {path.name for path in whole.outbox.glob("*/1050/*")} == {"00000001"}
 
 
+@pytest.mark.usefixtures("without_iceberg")
 def test_what_a_corrected_drop_takes_back_whole_leaves_entries_of_nothing_and_no_breach(
     home: Home, no_judge: NoJudge
 ) -> None:
@@ -97,6 +98,7 @@ def test_night_after_night_equals_one_run_and_a_reader_of_an_earlier_night_sees_
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_iceberg")
 @pytest.mark.parametrize("order", [(1, 0, 4, 2, 3)], ids=str)
 def test_dates_in_any_order_give_the_same(order: tuple[int, ...], home: Home, no_judge: NoJudge, whole: Home) -> None:
     history.write(home)
