@@ -142,6 +142,11 @@ class Night:
             else:
                 self.engine.attach(contract, self.lake.files(table, self.state))
 
+    def attach_anew(self, *tables: str) -> None:
+        """Makes tables readable as they are by now."""
+        self._attached.difference_update(tables)
+        self.attach(*tables)
+
     def programme_relations(self, first_day: date) -> None:
         """Registers the ``programme.*`` relations for each day from ``first_day`` to tonight."""
         days = [first_day + timedelta(days=n) for n in range((self.business_date - first_day).days + 1)]
@@ -183,6 +188,12 @@ class Night:
             self.engine.define(name, model.sql, self._of(model.parameters))
             self._attached.add(name)
 
+    def unworked(self, name: str) -> None:
+        """Keeps a private model unworked: who reads it works out as much of it as it asks for."""
+        model = models.models()[name]
+        self.engine.view(name, model.sql, self._of(model.parameters))
+        self._attached.add(name)
+
     def substitute(self, name: str, select: str) -> None:
         """Works a SELECT out in the place of a private step, for all that reads it from here on."""
         self.engine.define(name, select)
@@ -207,9 +218,14 @@ class Night:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def append(self, table: str, select: str) -> int:
-        """Adds a SELECT's rows to a posting table; returns how many."""
-        return self._commit(table, select, [])
+    def append(self, table: str, select: str, *, unseen: bool = False) -> int:
+        """Adds a SELECT's rows to a posting table; returns how many. ``unseen``: until ``attach_anew`` the table is
+        read as it was."""
+        read_already = table in self._attached
+        rows = self._commit(table, select, [])
+        if unseen and read_already:
+            self._attached.add(table)
+        return rows
 
     def put(self, table: str, select: str, values: Iterable[Any]) -> int:
         """Replaces what a fact or state table holds of some values of its partition column, days mostly, by a SELECT's
@@ -254,7 +270,8 @@ class Night:
         self.state = self.lake.change(table, self.state, version, [*files, *rest], gone)
         self._attached.discard(table)
         rows = sum(_rows(file) for file in files)
-        self.log.setdefault("written", {})[table] = rows
+        written = self.log.setdefault("written", {})
+        written[table] = written.get(table, 0) + rows
         return rows
 
     def _named(self, select: str) -> Mapping[str, Any]:

@@ -54,7 +54,8 @@ def simulate(home: Home, folder: Path, first: date | None = None, last: date | N
         night = Night(home, lake, engine, "loyalty", state, state.night)
         recorded = night.recorded_versions()
         night.versions = programme.versions(Elsewhere(home.root, folder.resolve()), [], state.night)
-        loyalty.derive(night, everything=True)
+        for _ in loyalty.derive(night, everything=True, keep=("loyalty._entries_now", "loyalty._new_stays")):
+            pass
         first = first or engine.value("select min(entry_date) from loyalty.entries") or last
         _lay_out(night, recorded, first, last)
         currencies = [_of_day(versions, last).accounting_currency for versions in (recorded, night.versions)]
