@@ -150,7 +150,11 @@ def derive(night: Night, *, everything: bool = False, keep: Sequence[str] = ()) 
         night.define(*FACTS)
         _carry(night)
         _settle_tiers(night)
-        night.define("loyalty._entries_now", "loyalty._worked_out", "loyalty._exceptions", *POSTINGS.values())
+        night.define("loyalty._worked_out", "loyalty._exceptions")
+        if night.engine.value("select count(*) from loyalty._scope_cards where again"):
+            night.define("loyalty._entries_now", *POSTINGS.values())
+        else:  # all of it is posted as it is, and asked for once
+            night.unworked("loyalty._entries_now", *POSTINGS.values())
         yield
 
 
@@ -295,8 +299,10 @@ def post(night: Night) -> None:
         night.append(table, f"select * from {postings}", unseen=True)
     if _is_first(night):
         night.substitute("loyalty._restated_cards", "select distinct card_id from loyalty._pools")
-    else:
+    elif night.engine.value("select count(*) from loyalty._scope_cards where again"):
         night.define("loyalty._restated_cards")
+    else:
+        return
     if night.engine.value("select count(*) from loyalty._restated_cards"):
         for table in STATES:
             night.append(table, models()[table].sql, unseen=True)

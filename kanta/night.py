@@ -182,17 +182,23 @@ class Night:
         """Works private models out, in the given order, reading what is attached or defined."""
         for name in names:
             model = models.models()[name]
-            self.attach(
-                *(i for i in model.inputs if not i.split(".")[1].startswith("_") and not i.startswith("programme."))
-            )
+            self._attach_inputs(model)
             self.engine.define(name, model.sql, self._of(model.parameters))
             self._attached.add(name)
 
-    def unworked(self, name: str) -> None:
-        """Keeps a private model unworked: who reads it works out as much of it as it asks for."""
-        model = models.models()[name]
-        self.engine.view(name, model.sql, self._of(model.parameters))
-        self._attached.add(name)
+    def unworked(self, *names: str) -> None:
+        """Makes private models readable without working them out: who reads one works out what it asks for."""
+        for name in names:
+            model = models.models()[name]
+            self._attach_inputs(model)
+            self.engine.view(name, model.sql, self._of(model.parameters))
+            self._attached.add(name)
+
+    def _attach_inputs(self, model: models.Model) -> None:
+        """Makes a model's inputs readable but for what the stage works out itself."""
+        self.attach(
+            *(i for i in model.inputs if not i.split(".")[1].startswith("_") and not i.startswith("programme."))
+        )
 
     def substitute(self, name: str, select: str) -> None:
         """Works a SELECT out in the place of a private step, for all that reads it from here on."""
