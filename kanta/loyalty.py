@@ -47,9 +47,9 @@ _SCOPE = (
     "loyalty._new_versions",
     "loyalty._replaced_drops",
     "loyalty._due_lots",
-    "loyalty._touched_accounts",
-    "loyalty._scope_cards",
 )
+#: Which accounts all that touches.
+_TOUCHED = ("loyalty._touched_accounts", "loyalty._scope_cards")
 FACTS = (
     "loyalty._documents",
     "loyalty._lines",
@@ -135,6 +135,11 @@ def derive(night: Night, *, everything: bool = False, keep: Sequence[str] = ()) 
     accounts.join(night.engine)
     accounts.replace(night.engine)
     night.define(*_SCOPE)
+    if night.engine.value("select count(*) from loyalty._new_versions"):
+        night.define("loyalty._judged_anew")
+    else:
+        night.substitute("loyalty._judged_anew", "select '' as account_id limit 0")
+    night.define(*_TOUCHED)
     if everything:
         night.engine.define(
             "loyalty._touched_accounts", "select distinct account_id, true as again from loyalty._accounts"

@@ -43,7 +43,7 @@ def each(night: Night, keep: Sequence[str]) -> Iterator[None]:
         numbers = _cut(night, Path(folder))
         for done, number in enumerate(numbers):
             if night.progress:
-                night.progress("accounts", done, len(numbers))
+                night.progress("slices of accounts", done, len(numbers))
             _take(night, Path(folder), number)
             yield
             for name in keep:
@@ -52,7 +52,7 @@ def each(night: Night, keep: Sequence[str]) -> Iterator[None]:
                 else:
                     night.engine.define(f"{name}_of_all", f"select * from {name}")
         if night.progress:
-            night.progress("accounts", len(numbers), len(numbers))
+            night.progress("slices of accounts", len(numbers), len(numbers))
     for name in keep:
         night.engine.view(name, f"select * from {name}_of_all", {})
     for table in _FACTS:

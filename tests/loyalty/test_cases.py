@@ -43,15 +43,14 @@ def deliver(case: Case, home: Home, wanted: Iterable[str], fmt: str = "csv") -> 
         write_drop(home, feed, date.fromisoformat(day), source, drops[drop], fmt)
 
 
-def work_night(home: Home, day: date, feeds: Collection[str] = night.FEEDS) -> None:
-    """One night as far as points go, published; scores and packages have tests of their own."""
+def work_night(home: Home, day: date, feeds: Collection[str] = night.FEEDS) -> dict[str, Any]:
+    """One night as far as points go, published, and what loyalty says of it; scores and packages have other tests."""
     idle = {"rfm", *(f"ingest_{feed}" for feed in night.FEEDS if feed not in feeds)}
     if "call_center" not in feeds:
         idle.add("call_center")
-    for stage in night.STAGES:
-        if stage not in idle:
-            night.run_stage(home, stage, day)
+    logs = {stage: night.run_stage(home, stage, day) for stage in night.STAGES if stage not in idle}
     Lake(home).publish(day)
+    return logs["loyalty"]
 
 
 def work(case: Case, home: Home, *, each_night: bool, fmt: str = "csv") -> None:
