@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
@@ -32,6 +32,8 @@ from scripts.sample import drops, journey  # noqa: E402
 BASE = "      - {id: base, activity: purchase_amount, per: 1.00, currency: USD, reward_point: points, points: 1}\n"
 GOLD_EARNS_DOUBLE = BASE + BASE.replace("base", "gold").replace("1}", "1, tier: gold}")
 LAST_DAY, NEXT_DAY = journey.LAST_DAY, journey.LAST_DAY + timedelta(1)
+#: What comes late on the further night is of this day.
+LATE_DAY = date(2017, 12, 1)
 
 TRANSACTIONS = """
 select
@@ -141,7 +143,7 @@ def add_night(out: Path, copies: int) -> None:
     """The facts of one further night: a thousandth of the receipts again, one of a hundred of an earlier day."""
     facts = Facts(
         id="'N' || transaction_id || '-' || copy",
-        day=f"case when hash(transaction_id, copy, 1) % 100 = 0 then date '2017-12-01' else date '{NEXT_DAY}' end",
+        day=f"case when hash(transaction_id, copy, 1) % 100 = 0 then date '{LATE_DAY}' else date '{NEXT_DAY}' end",
         posted=f"date '{NEXT_DAY}'",
         where="hash(transaction_id, copy) % 1000 = 0",
     )
@@ -149,13 +151,13 @@ def add_night(out: Path, copies: int) -> None:
     run_stage(home, "ingest_hq", NEXT_DAY)
     with stage(home, "sales", NEXT_DAY) as night:
         attach_source(night, out / "source", copies)
-        days = f"(date '2017-12-01', date '{NEXT_DAY}')"
+        days = f"(date '{LATE_DAY}', date '{NEXT_DAY}')"
         for table in FACTS:
             night.attach(table)
             night.put(
                 table,
                 f"select * from {table} where business_date in {days} union all by name {facts.select(table)}",
-                ["2017-12-01", NEXT_DAY],
+                [LATE_DAY, NEXT_DAY],
             )
         night.append("sales.documents", DOCUMENTS.format(transactions=facts.select("sales.transactions")))
 

@@ -45,7 +45,8 @@ def fold(engine: Engine, through: date) -> None:
     pools = engine.arrow("select card_id, group_first, group_last, party from loyalty._pools order by pool")
     portions = _portions(engine)
     sizes = engine.rows("select account_no, count(*) from loyalty._steps group by account_no order by account_no")
-    parts: dict[str, list[pa.Table]] = {name: [] for name in _TABLES}
+    empty = _batch(engine.arrow("select * from loyalty._steps limit 0"), pools, portions, through)
+    parts = {name: [_numbered(table, 0)] for name, table in empty.items()}
     begin, size = 0, 0
     for position, (account, steps) in enumerate(sizes):
         size += steps
@@ -56,11 +57,15 @@ def fold(engine: Engine, through: date) -> None:
             {"from_account": begin, "to_account": account},
         )
         for name, table in _batch(batch, pools, portions, through).items():
-            parts[name].append(table)
+            parts[name].append(_numbered(table, sum(map(len, parts[name]))))
         begin, size = account, 0
-    empty = _batch(engine.arrow("select * from loyalty._steps limit 0"), pools, portions, through)
     for name, target in _TABLES.items():
-        engine.register(target, pa.concat_tables([empty[name], *parts[name]]))
+        engine.register(target, pa.concat_tables(parts[name]))
+
+
+def _numbered(table: pa.Table, before: int) -> pa.Table:
+    """A batch's rows with their place among those of all batches, so that they are sorted by one number."""
+    return table.append_column("place", pa.array(np.arange(before, before + len(table))))
 
 
 def _portions(engine: Engine) -> ledger.Portions:

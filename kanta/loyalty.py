@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import date
 
 from kanta import accounts, folding, slices
+from kanta.contracts import contract_of
 from kanta.errors import KantaError
 from kanta.models import models
 from kanta.night import Night
@@ -300,11 +301,14 @@ def _fold(night: Night) -> None:
 
 def post(night: Night) -> None:
     """Writes the postings of the accounts just worked out, and their states where older ones no longer hold."""
+    again = night.engine.value("select count(*) from loyalty._scope_cards where again")
+    many = not again and night.log["documents"] >= CHECKPOINT_AT_LEAST
     for table, postings in POSTINGS.items():
-        night.append(table, f"select * from {postings}", unseen=True)
+        order = contract_of(table).key if table == "loyalty.events" else ("place",)
+        night.append(table, f"select * from {postings}", unseen=True, many=order if many else ())
     if _is_first(night):
         night.substitute("loyalty._restated_cards", "select distinct card_id from loyalty._pools")
-    elif night.engine.value("select count(*) from loyalty._scope_cards where again"):
+    elif again:
         night.define("loyalty._restated_cards")
     else:
         return

@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -224,11 +224,11 @@ class Night:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def append(self, table: str, select: str, *, unseen: bool = False) -> int:
+    def append(self, table: str, select: str, *, unseen: bool = False, many: Sequence[str] = ()) -> int:
         """Adds a SELECT's rows to a posting table; returns how many. ``unseen``: until ``attach_anew`` the table is
-        read as it was."""
+        read as it was. ``many``: there may be millions, in the order of these columns (``Engine.write_many``)."""
         read_already = table in self._attached
-        rows = self._commit(table, select, [])
+        rows = self._commit(table, select, [], many)
         if unseen and read_already:
             self._attached.add(table)
         return rows
@@ -257,11 +257,14 @@ class Night:
         written = self.engine.write(contract, _rows_of(files), self.lake.fresh_directory(table, version))
         self._add(table, version, written, files)
 
-    def _commit(self, table: str, select: str, values: list[Any]) -> int:
+    def _commit(self, table: str, select: str, values: list[Any], many: Sequence[str] = ()) -> int:
         contract = contract_of(table)
         version = self.lake.next_version(table, self.state, self.seq)
         directory = self.lake.fresh_directory(table, version)
-        files = self.engine.write(contract, select, directory, self._named(select))
+        if many:
+            files = self.engine.write_many(contract, select, directory, self._named(select), many)
+        else:
+            files = self.engine.write(contract, select, directory, self._named(select))
         whole, mixed = self.lake.concerned(contract, self.state, values)
         rest = []
         if mixed:  # what they hold of other days stays
