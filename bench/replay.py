@@ -249,30 +249,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=REPOSITORY / "build" / "replay", help="where the home goes")
     parser.add_argument("--keep", action="store_true", help="leave the home there")
     parser.add_argument("--proof", action="store_true", help="one flat rule in both, compared; no times")
-    parser.add_argument("--timed", choices=["replay", "night", "postings"], help=argparse.SUPPRESS)
+    parser.add_argument("--timed", choices=["make", "replay", "postings", "add", "night"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     out = given.out.resolve()
+    if given.timed == "make":
+        return print(f"{make(out, given.lines, flat=given.proof):,} lines", flush=True)
     if given.timed == "postings":
         return write_barely(out)
+    if given.timed == "add":
+        return add_night(out, -(-given.lines // int(journey.KNOWN["lines"])))
     if given.timed:
         return timed(out, given.timed)
-    lines = make(out, given.lines, flat=given.proof)
-    here = [sys.executable, str(Path(__file__))]
+    # Each in a process of its own: what this one has held counts as its children's memory, too.
+    here = [sys.executable, str(Path(__file__)), "--out", str(out), "--lines", str(given.lines)]
+    subprocess.run([*here, "--timed", "make", *(["--proof"] if given.proof else [])], check=True)
     if given.proof:
-        subprocess.run([*here, "--out", str(out), "--timed", "replay"], check=True)
+        subprocess.run([*here, "--timed", "replay"], check=True)
         prove(out)
     else:
-        print(f"{lines:,} lines")
         barest = [sys.executable, str(Path(__file__).parent / "minimum.py"), "--lake", str(out / "lake")]
         barest += ["--through", str(LAST_DAY)]
         figures: list[Measured] = [
             measure("minimum", barest, out),
             measure("minimum, by line", [*barest, "--by-line"], out),
-            measure("replay", [*here, "--out", str(out), "--timed", "replay"], out),
+            measure("replay", [*here, "--timed", "replay"], out),
         ]
-        subprocess.run([*here, "--out", str(out), "--timed", "postings"], check=True)
-        add_night(out, -(-given.lines // int(journey.KNOWN["lines"])))
-        figures.append(measure("a further night", [*here, "--out", str(out), "--timed", "night"], out))
+        subprocess.run([*here, "--timed", "postings"], check=True)
+        subprocess.run([*here, "--timed", "add"], check=True)
+        figures.append(measure("a further night", [*here, "--timed", "night"], out))
         print(f"\n{'':<20}{'wall s':>9}{'cpu s':>9}{'GB':>7}{'x minimum':>11}")
         for figure in figures:
             ratio = figure.wall / figures[0].wall
