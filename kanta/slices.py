@@ -41,6 +41,7 @@ def each(night: Night, keep: Sequence[str]) -> Iterator[None]:
         return
     with TemporaryDirectory(dir=night.engine.workspace, prefix=f"spill-{os.getpid()}-slices-") as folder:
         numbers = _cut(night, Path(folder))
+        night.log["slices"] = len(numbers)
         for done, number in enumerate(numbers):
             if night.progress:
                 night.progress("slices of accounts", done, len(numbers))
