@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
@@ -32,6 +32,8 @@ from scripts.sample import drops, journey  # noqa: E402
 BASE = "      - {id: base, activity: purchase_amount, per: 1.00, currency: USD, reward_point: points, points: 1}\n"
 GOLD_EARNS_DOUBLE = BASE + BASE.replace("base", "gold").replace("1}", "1, tier: gold}")
 LAST_DAY, NEXT_DAY = journey.LAST_DAY, journey.LAST_DAY + timedelta(1)
+#: What comes late on the further night is of this day.
+LATE_DAY = date(2017, 12, 1)
 
 TRANSACTIONS = """
 select
@@ -62,6 +64,7 @@ select transaction_id as document_id, $seq as seq, 'transaction' as kind, true a
     posted_date
 from ({transactions})
 """
+POSTED = ("loyalty.events", "loyalty.entries", "loyalty.lot_postings", "loyalty.allocations")
 FACTS = {"sales.transactions": TRANSACTIONS, "sales.lines": LINES, "sales.tenders": TENDERS}
 
 
@@ -140,7 +143,7 @@ def add_night(out: Path, copies: int) -> None:
     """The facts of one further night: a thousandth of the receipts again, one of a hundred of an earlier day."""
     facts = Facts(
         id="'N' || transaction_id || '-' || copy",
-        day=f"case when hash(transaction_id, copy, 1) % 100 = 0 then date '2017-12-01' else date '{NEXT_DAY}' end",
+        day=f"case when hash(transaction_id, copy, 1) % 100 = 0 then date '{LATE_DAY}' else date '{NEXT_DAY}' end",
         posted=f"date '{NEXT_DAY}'",
         where="hash(transaction_id, copy) % 1000 = 0",
     )
@@ -148,13 +151,13 @@ def add_night(out: Path, copies: int) -> None:
     run_stage(home, "ingest_hq", NEXT_DAY)
     with stage(home, "sales", NEXT_DAY) as night:
         attach_source(night, out / "source", copies)
-        days = f"(date '2017-12-01', date '{NEXT_DAY}')"
+        days = f"(date '{LATE_DAY}', date '{NEXT_DAY}')"
         for table in FACTS:
             night.attach(table)
             night.put(
                 table,
                 f"select * from {table} where business_date in {days} union all by name {facts.select(table)}",
-                ["2017-12-01", NEXT_DAY],
+                [LATE_DAY, NEXT_DAY],
             )
         night.append("sales.documents", DOCUMENTS.format(transactions=facts.select("sales.transactions")))
 
@@ -197,6 +200,26 @@ def timed(out: Path, what: str) -> None:
     print(f"  peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 
+def write_barely(out: Path) -> None:
+    """Writes the rows that the replay has posted once more, from memory, as they come: what no replay that posts is
+    spared. Only this is timed, not their reading."""
+    import duckdb
+
+    from kanta.lake import Lake
+
+    lake = Lake(Home(out))
+    state, con, cpu, wall = lake.head(), duckdb.connect(), 0.0, 0.0
+    con.execute("set preserve_insertion_order = false")
+    for table in POSTED:
+        for file in lake.files(table, state):
+            con.execute(f"create or replace temp table posted as from '{file}'")
+            begun = time.process_time(), time.perf_counter()
+            con.execute(f"copy posted to '{out / 'barely.parquet'}' (format parquet, compression zstd)")
+            cpu += time.process_time() - begun[0]
+            wall += time.perf_counter() - begun[1]
+    print(f"  its postings written once more, as they come: {wall:.1f} s, {cpu:.1f} s of CPU")
+
+
 def prove(out: Path) -> None:
     """Compares every card's points of the lake with those of the leanest program."""
     from bench import minimum
@@ -226,27 +249,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=REPOSITORY / "build" / "replay", help="where the home goes")
     parser.add_argument("--keep", action="store_true", help="leave the home there")
     parser.add_argument("--proof", action="store_true", help="one flat rule in both, compared; no times")
-    parser.add_argument("--timed", choices=["replay", "night"], help=argparse.SUPPRESS)
+    parser.add_argument("--timed", choices=["make", "replay", "postings", "add", "night"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     out = given.out.resolve()
+    if given.timed == "make":
+        return print(f"{make(out, given.lines, flat=given.proof):,} lines", flush=True)
+    if given.timed == "postings":
+        return write_barely(out)
+    if given.timed == "add":
+        return add_night(out, -(-given.lines // int(journey.KNOWN["lines"])))
     if given.timed:
         return timed(out, given.timed)
-    lines = make(out, given.lines, flat=given.proof)
-    here = [sys.executable, str(Path(__file__))]
+    # Each in a process of its own: what this one has held counts as its children's memory, too.
+    here = [sys.executable, str(Path(__file__)), "--out", str(out), "--lines", str(given.lines)]
+    subprocess.run([*here, "--timed", "make", *(["--proof"] if given.proof else [])], check=True)
     if given.proof:
-        subprocess.run([*here, "--out", str(out), "--timed", "replay"], check=True)
+        subprocess.run([*here, "--timed", "replay"], check=True)
         prove(out)
     else:
-        print(f"{lines:,} lines")
         barest = [sys.executable, str(Path(__file__).parent / "minimum.py"), "--lake", str(out / "lake")]
         barest += ["--through", str(LAST_DAY)]
         figures: list[Measured] = [
             measure("minimum", barest, out),
             measure("minimum, by line", [*barest, "--by-line"], out),
-            measure("replay", [*here, "--out", str(out), "--timed", "replay"], out),
+            measure("replay", [*here, "--timed", "replay"], out),
         ]
-        add_night(out, -(-given.lines // int(journey.KNOWN["lines"])))
-        figures.append(measure("a further night", [*here, "--out", str(out), "--timed", "night"], out))
+        subprocess.run([*here, "--timed", "postings"], check=True)
+        subprocess.run([*here, "--timed", "add"], check=True)
+        figures.append(measure("a further night", [*here, "--timed", "night"], out))
         print(f"\n{'':<20}{'wall s':>9}{'cpu s':>9}{'GB':>7}{'x minimum':>11}")
         for figure in figures:
             ratio = figure.wall / figures[0].wall

@@ -20,7 +20,7 @@ def join(engine: Engine) -> None:
     accounts = components((node, other) for node, other, _ in links)
     circles = components((node, other) for node, other, shared in links if shared)
     rows = [(node, accounts[node], circles.get(node, node)) for node in sorted(accounts)]
-    engine.register("loyalty._joined", _texts(["node", "account_id", "circle_id"], rows))
+    engine.register("loyalty._joined", texts(["node", "account_id", "circle_id"], rows))
 
 
 def components(links: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -86,6 +86,7 @@ def owners(claims: Iterable[Replacement]) -> list[tuple[str, str, date, date, da
     return rows
 
 
-def _texts(names: list[str], rows: Sequence[tuple[str, ...]]) -> pa.Table:
+def texts(names: list[str], rows: Sequence[tuple[str, ...]]) -> pa.Table:
+    """Rows of texts as a table."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     return pa.table([pa.array(column, pa.string()) for column in columns], names=names)

@@ -308,9 +308,11 @@ def _programme_diff(options: argparse.Namespace) -> int:
 
 def _simulate(options: argparse.Namespace) -> int:
     from kanta import simulate
+    from kanta.night import Reporter
 
     home = Home.default()
-    found = simulate.simulate(home, options.programme, options.first, options.last)
+    reporter = Reporter(quiet=options.quiet or options.json)
+    found = simulate.simulate(home, options.programme, options.first, options.last, reporter.progress)
     page = simulate.write(home, found, options.output)
     if options.json:
         print(json.dumps({**found, "page": str(page)}, default=str))

@@ -45,7 +45,8 @@ def fold(engine: Engine, through: date) -> None:
     pools = engine.arrow("select card_id, group_first, group_last, party from loyalty._pools order by pool")
     portions = _portions(engine)
     sizes = engine.rows("select account_no, count(*) from loyalty._steps group by account_no order by account_no")
-    parts: dict[str, list[pa.Table]] = {name: [] for name in _TABLES}
+    empty = _batch(engine.arrow("select * from loyalty._steps limit 0"), pools, portions, through)
+    parts = {name: [_numbered(table, 0)] for name, table in empty.items()}
     begin, size = 0, 0
     for position, (account, steps) in enumerate(sizes):
         size += steps
@@ -56,11 +57,15 @@ def fold(engine: Engine, through: date) -> None:
             {"from_account": begin, "to_account": account},
         )
         for name, table in _batch(batch, pools, portions, through).items():
-            parts[name].append(table)
+            parts[name].append(_numbered(table, sum(map(len, parts[name]))))
         begin, size = account, 0
-    empty = _batch(engine.arrow("select * from loyalty._steps limit 0"), pools, portions, through)
     for name, target in _TABLES.items():
-        engine.register(target, pa.concat_tables([empty[name], *parts[name]]))
+        engine.register(target, pa.concat_tables(parts[name]))
+
+
+def _numbered(table: pa.Table, before: int) -> pa.Table:
+    """A batch's rows with their place among those of all batches, so that they are sorted by one number."""
+    return table.append_column("place", pa.array(np.arange(before, before + len(table))))
 
 
 def _portions(engine: Engine) -> ledger.Portions:
@@ -154,13 +159,16 @@ def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, through:
 def _lots(folded: ledger.Folded, events: ledger.Events, names: pa.Table, offset: int) -> pa.Table:
     """Every lot with its name: the carried one's, its event's, or of an event that opens several with its number."""
     lots = folded.lots
-    origin, maker = names.take(pa.array(lots["origin"])), names.take(pa.array(lots["maker"]))
+    origin = names.drop_columns(["event_type", "posted_date"]).take(pa.array(lots["origin"]))
+    maker = names.select(["event_id", "posted_date"]).take(pa.array(lots["maker"]))
     carried = lots["entry"] < 0
     part = lots["part"]
-    numbered = pc.binary_join_element_wise(maker["event_id"], pa.array(part).cast(pa.string()), ":")
-    lot_ids = pc.if_else(
-        pa.array(carried), origin["lot_id"], pc.if_else(pa.array(part > 0), numbered, maker["event_id"])
-    )
+    lot_ids = maker["event_id"]
+    if part.any():
+        numbered = pc.binary_join_element_wise(lot_ids, pa.array(part).cast(pa.string()), ":")
+        lot_ids = pc.if_else(pa.array(part > 0), numbered, lot_ids)
+    if carried.any():
+        lot_ids = pc.if_else(pa.array(carried), origin["lot_id"], lot_ids)
     return pa.table(
         {
             "lot_id": lot_ids,
@@ -190,28 +198,26 @@ def _entries(
     """Every entry with its name: its event's, with the card where that is another; ``expire:`` and ``write_off:``."""
     event, pool, kind = (folded.entries[name] for name in ("event", "pool", "kind"))
     day, lot = folded.entries["day"], folded.entries["lot"]
-    of_entry = names.take(pa.array(event))
-    expired = kind == ledger.EXPIRED
-    lot_of_entry = pc.take(lot_ids, pa.array(np.where(expired, lot, 0), mask=~expired))
-    prefixed = pc.if_else(
-        pa.array(expired),
-        pc.binary_join_element_wise(pa.scalar("expire:"), lot_of_entry, ""),
-        pc.if_else(
-            pa.array(kind == ledger.WRITTEN_OFF),
-            pc.binary_join_element_wise(pa.scalar("write_off:"), of_entry["event_id"], ""),
-            of_entry["event_id"],
-        ),
-    )
+    expired, written_off = kind == ledger.EXPIRED, np.flatnonzero(kind == ledger.WRITTEN_OFF)
     elsewhere = (kind == ledger.POSTED) & (pool != events.pool[event])
-    entry_ids = pc.if_else(
-        pa.array(elsewhere), pc.binary_join_element_wise(prefixed, cards.take(pa.array(pool + offset)), "@"), prefixed
-    )
+    # All names there can be, one behind the other, and which of them each entry has.
+    named = np.where(expired, len(names) + lot, event)
+    named[written_off] = len(names) + len(lot_ids) + np.arange(len(written_off))
+    entry_ids = _joined(
+        names["event_id"],
+        pc.binary_join_element_wise("expire:", lot_ids, ""),
+        pc.binary_join_element_wise("write_off:", names["event_id"].take(pa.array(event[written_off])), ""),
+    ).take(pa.array(named))
+    if elsewhere.any():
+        on_card = pc.binary_join_element_wise(entry_ids, cards.take(pa.array(pool + offset)), "@")
+        entry_ids = pc.if_else(pa.array(elsewhere), on_card, entry_ids)
+    of_entry = names.select(["event_id", "event_type", "document_id", "line_no", "rule_id", "posted_date"])
+    of_entry = of_entry.take(pa.array(event))
+    event_type = of_entry["event_type"]
     moved = np.isin(events.kind[event], (ledger.TRANSFER, ledger.REPLACE)) & (kind == ledger.POSTED)
-    event_type = pc.if_else(
-        pa.array(moved),
-        pc.if_else(pa.array(elsewhere), pa.scalar("transfer_in"), pa.scalar("transfer_out")),
-        of_entry["event_type"],
-    )
+    if moved.any():
+        way = pc.if_else(pa.array(elsewhere), pa.scalar("transfer_in"), pa.scalar("transfer_out"))
+        event_type = pc.if_else(pa.array(moved), way, event_type.cast(pa.string()))
     dates = _dates(day)
     credit = (events.kind[event] == ledger.CREDIT) & (kind == ledger.POSTED)
     return pa.table(
@@ -231,6 +237,11 @@ def _entries(
             "rule_id": of_entry["rule_id"],
         }
     )
+
+
+def _joined(*columns: pa.ChunkedArray) -> pa.Array:
+    """Columns of texts, one behind the other, as one piece: numpy's numbers find a row of it at once."""
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string()).combine_chunks()
 
 
 def _uncovered(folded: ledger.Folded, events: ledger.Events, steps: pa.Table) -> pa.Table:

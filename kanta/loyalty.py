@@ -8,10 +8,12 @@ fact, and only the difference is posted (spec 2-loyalty section 8). Both take th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
-from kanta import accounts, folding
+from kanta import accounts, folding, slices
+from kanta.contracts import contract_of
 from kanta.errors import KantaError
 from kanta.models import models
 from kanta.night import Night
@@ -46,9 +48,9 @@ _SCOPE = (
     "loyalty._new_versions",
     "loyalty._replaced_drops",
     "loyalty._due_lots",
-    "loyalty._touched_accounts",
-    "loyalty._scope_cards",
 )
+#: Which accounts all that touches.
+_TOUCHED = ("loyalty._touched_accounts", "loyalty._scope_cards")
 FACTS = (
     "loyalty._documents",
     "loyalty._lines",
@@ -74,7 +76,6 @@ POSTED = (
     "loyalty._linked_returns",
     "loyalty._redemption_candidates",
     "loyalty._redemptions",
-    "loyalty._events",
 )
 _FOLD = (
     "loyalty._moves",
@@ -113,19 +114,33 @@ STATES = {
 CHECKPOINT_AT_LEAST = 100_000
 
 
+#: What stays and exceptions are brought up to date from, once the last slice is worked out.
+TO_FINISH = ("loyalty._new_stays", "loyalty._exceptions", "loyalty._worked_out")
+
+
 def work_out(night: Night) -> None:
     """Brings events, entries, lots, allocations, stays and exceptions to the end of the night's business date."""
-    derive(night)
-    post(night)
+    for _ in derive(night, keep=TO_FINISH):
+        post(night)
+    finish(night)
 
 
-def derive(night: Night, *, everything: bool = False) -> None:
-    """Works out what tonight's accounts should hold; ``everything``: all accounts, from their first fact."""
+def derive(night: Night, *, everything: bool = False, keep: Sequence[str] = ()) -> Iterator[None]:
+    """Works out what tonight's accounts should hold, slice by slice.
+
+    ``everything``: all accounts, from their first fact.
+    At each step the relations stand for one slice; when there is none left, those of ``keep`` stand for all.
+    """
     seen = len(night.versions)  # a version seen for the first time is recorded before anything asks for it
     night.define(*_CARDS)
     accounts.join(night.engine)
     accounts.replace(night.engine)
     night.define(*_SCOPE)
+    if night.engine.value("select count(*) from loyalty._new_versions"):
+        night.define("loyalty._judged_anew")
+    else:
+        night.substitute("loyalty._judged_anew", "select '' as account_id limit 0")
+    night.define(*_TOUCHED)
     if everything:
         night.engine.define(
             "loyalty._touched_accounts", "select distinct account_id, true as again from loyalty._accounts"
@@ -137,9 +152,16 @@ def derive(night: Night, *, everything: bool = False) -> None:
     )[0]
     night.log |= {"documents": documents, "accounts": touched, "accounts_again": again, "versions": seen}
     night.programme_relations(_first_day(night))
-    night.define(*FACTS)
-    _settle_tiers(night)
-    night.define("loyalty._entries_now", "loyalty._worked_out", "loyalty._exceptions", *POSTINGS.values())
+    for _ in slices.each(night, keep):
+        night.define(*FACTS)
+        _carry(night)
+        _settle_tiers(night)
+        night.define("loyalty._worked_out", "loyalty._exceptions")
+        if night.engine.value("select count(*) from loyalty._scope_cards where again"):
+            night.define("loyalty._entries_now", *POSTINGS.values())
+        else:  # all of it is posted as it is, and asked for once
+            night.unworked("loyalty._entries_now", *POSTINGS.values())
+        yield
 
 
 def _first_day(night: Night) -> date:
@@ -176,10 +198,13 @@ def _settle_tiers(night: Night) -> None:
     for passes in range(1, MOST_PASSES + 1):
         night.define(*POSTED)
         if caps_matter:
+            night.define("loyalty._events")
             _fold(night)
+        else:  # a pass asks for a few columns of them only
+            night.unworked("loyalty._events")
         engine.define("loyalty._credited", _CREDITED if caps_matter else f"select * from ({_NOTHING_CREDITED}) limit 0")
         night.define(*TIERS)
-        night.log["tier_passes"] = passes
+        night.log["tier_passes"] = max(passes, night.log.get("tier_passes", 0))
         engine.define(
             "loyalty._stays",
             f"select {columns} from loyalty.card_tiers where card_id not in (select card_id from loyalty._scope_cards)"
@@ -198,6 +223,7 @@ def _settle_tiers(night: Night) -> None:
             next_step="kanta programme check: does a tier feed itself?",
         )
     if not caps_matter:
+        night.define("loyalty._events")
         _fold(night)
 
 
@@ -260,20 +286,45 @@ _NOTHING_CREDITED = (
 )
 
 
+def _carry(night: Night) -> None:
+    """Makes the open lots and balances readable of the accounts that go on from them."""
+    night.engine.define("loyalty._carried", "select card_id from loyalty._scope_cards where not again")
+    lots = "loyalty._lots_carried"
+    night.narrow("loyalty.open_lots", lots, "loyalty._carried")
+    night.narrow("loyalty.balances", "loyalty._balances_carried", "loyalty._carried", open_lots=lots)
+
+
 def _fold(night: Night) -> None:
-    if not night.engine.has("loyalty._lots_carried"):
-        night.engine.define("loyalty._carried", "select card_id from loyalty._scope_cards where not again")
-        night.narrow("loyalty.open_lots", "loyalty._lots_carried", "loyalty._carried")
-        lots = "loyalty._lots_carried"
-        night.narrow("loyalty.balances", "loyalty._balances_carried", "loyalty._carried", open_lots=lots)
     night.define(*_FOLD)
     folding.fold(night.engine, night.business_date)
 
 
 def post(night: Night) -> None:
-    """Writes tonight's postings, and replaces the stays and exceptions of the accounts that were worked out."""
+    """Writes the postings of the accounts just worked out, and their states where older ones no longer hold."""
+    again = night.engine.value("select count(*) from loyalty._scope_cards where again")
+    many = not again and night.log["documents"] >= CHECKPOINT_AT_LEAST
     for table, postings in POSTINGS.items():
-        night.append(table, f"select * from {postings}")
+        order = contract_of(table).key if table == "loyalty.events" else ("place",)
+        night.append(table, f"select * from {postings}", unseen=True, many=order if many else ())
+    if _is_first(night):
+        night.substitute("loyalty._restated_cards", "select distinct card_id from loyalty._pools")
+    elif again:
+        night.define("loyalty._restated_cards")
+    else:
+        return
+    if night.engine.value("select count(*) from loyalty._restated_cards"):
+        for table in STATES:
+            night.append(table, models()[table].sql, unseen=True)
+
+
+def _is_first(night: Night) -> bool:
+    """Whether nothing was worked out before, and so much is now that the states of all cards are worth keeping."""
+    return night.mark == 0 and night.log["documents"] >= CHECKPOINT_AT_LEAST
+
+
+def finish(night: Night) -> None:
+    """Replaces the stays and exceptions of the accounts that were worked out."""
+    night.attach_anew(*POSTINGS, *STATES)
     for table, affected, steps in (
         ("loyalty.card_tiers", "loyalty._affected_buckets", ("loyalty._stays_now",)),
         ("loyalty.exceptions", "loyalty._affected_exception_days", ()),
@@ -282,10 +333,6 @@ def post(night: Night) -> None:
         partitions = [value for (value,) in night.engine.rows(f"select * from {affected} order by 1")]
         if partitions:
             night.rebuild(table, partitions)
-    night.define("loyalty._restated_cards")
-    if night.engine.value("select count(*) from loyalty._restated_cards"):
-        for table in STATES:
-            night.rebuild(table, [night.seq])
     _keep_checkpoint(night)
 
 
@@ -294,6 +341,9 @@ def _keep_checkpoint(night: Night) -> None:
 
     Nothing but the work of later nights depends on it: a state is what the postings before it come to.
     """
+    if _is_first(night):
+        night.state = replace(night.state, marks={**night.state.marks, "checkpoint": night.seq})
+        return
     since = night.state.marks.get("checkpoint", 0)
     night.attach("loyalty.lot_postings", "loyalty.allocations", *STATES, "loyalty.open_lots", "loyalty.balances")
     engine = night.engine

@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -142,6 +142,11 @@ class Night:
             else:
                 self.engine.attach(contract, self.lake.files(table, self.state))
 
+    def attach_anew(self, *tables: str) -> None:
+        """Makes tables readable as they are by now."""
+        self._attached.difference_update(tables)
+        self.attach(*tables)
+
     def programme_relations(self, first_day: date) -> None:
         """Registers the ``programme.*`` relations for each day from ``first_day`` to tonight."""
         days = [first_day + timedelta(days=n) for n in range((self.business_date - first_day).days + 1)]
@@ -177,11 +182,23 @@ class Night:
         """Works private models out, in the given order, reading what is attached or defined."""
         for name in names:
             model = models.models()[name]
-            self.attach(
-                *(i for i in model.inputs if not i.split(".")[1].startswith("_") and not i.startswith("programme."))
-            )
+            self._attach_inputs(model)
             self.engine.define(name, model.sql, self._of(model.parameters))
             self._attached.add(name)
+
+    def unworked(self, *names: str) -> None:
+        """Makes private models readable without working them out: who reads one works out what it asks for."""
+        for name in names:
+            model = models.models()[name]
+            self._attach_inputs(model)
+            self.engine.view(name, model.sql, self._of(model.parameters))
+            self._attached.add(name)
+
+    def _attach_inputs(self, model: models.Model) -> None:
+        """Makes a model's inputs readable but for what the stage works out itself."""
+        self.attach(
+            *(i for i in model.inputs if not i.split(".")[1].startswith("_") and not i.startswith("programme."))
+        )
 
     def substitute(self, name: str, select: str) -> None:
         """Works a SELECT out in the place of a private step, for all that reads it from here on."""
@@ -207,9 +224,14 @@ class Night:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def append(self, table: str, select: str) -> int:
-        """Adds a SELECT's rows to a posting table; returns how many."""
-        return self._commit(table, select, [])
+    def append(self, table: str, select: str, *, unseen: bool = False, many: Sequence[str] = ()) -> int:
+        """Adds a SELECT's rows to a posting table; returns how many. ``unseen``: until ``attach_anew`` the table is
+        read as it was. ``many``: there may be millions, in the order of these columns (``Engine.write_many``)."""
+        read_already = table in self._attached
+        rows = self._commit(table, select, [], many)
+        if unseen and read_already:
+            self._attached.add(table)
+        return rows
 
     def put(self, table: str, select: str, values: Iterable[Any]) -> int:
         """Replaces what a fact or state table holds of some values of its partition column, days mostly, by a SELECT's
@@ -235,11 +257,14 @@ class Night:
         written = self.engine.write(contract, _rows_of(files), self.lake.fresh_directory(table, version))
         self._add(table, version, written, files)
 
-    def _commit(self, table: str, select: str, values: list[Any]) -> int:
+    def _commit(self, table: str, select: str, values: list[Any], many: Sequence[str] = ()) -> int:
         contract = contract_of(table)
         version = self.lake.next_version(table, self.state, self.seq)
         directory = self.lake.fresh_directory(table, version)
-        files = self.engine.write(contract, select, directory, self._named(select))
+        if many:
+            files = self.engine.write_many(contract, select, directory, self._named(select), many)
+        else:
+            files = self.engine.write(contract, select, directory, self._named(select))
         whole, mixed = self.lake.concerned(contract, self.state, values)
         rest = []
         if mixed:  # what they hold of other days stays
@@ -254,7 +279,8 @@ class Night:
         self.state = self.lake.change(table, self.state, version, [*files, *rest], gone)
         self._attached.discard(table)
         rows = sum(_rows(file) for file in files)
-        self.log.setdefault("written", {})[table] = rows
+        written = self.log.setdefault("written", {})
+        written[table] = written.get(table, 0) + rows
         return rows
 
     def _named(self, select: str) -> Mapping[str, Any]:

@@ -53,7 +53,8 @@ def diff(home: Home, folder: Path | None = None) -> Row:
             new = [version.effective_from for version in night.versions[len(recorded) :]]
             if not new or min(new) > state.night:
                 return {"through": state.night, "new_versions": new, "totals": [], "cards": [], "tiers": []}
-            loyalty.derive(night, everything=True)
+            for _ in loyalty.derive(night, everything=True, keep=("loyalty._entry_postings", "loyalty._new_stays")):
+                pass
             return {"through": state.night, "new_versions": new, **_moved(night)}
 
 

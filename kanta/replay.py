@@ -18,6 +18,8 @@ _COLUMNS = {
     "loyalty.allocations": "debit_entry_id || ' / ' || lot_id as id",
 }
 
+_KEPT = (*loyalty.POSTINGS.values(), *loyalty.TO_FINISH)
+
 
 def replay(home: Home, *, dry_run: bool) -> Checked:
     """Derives everything again; the differences are listed, and posted as corrections unless ``dry_run``.
@@ -26,10 +28,11 @@ def replay(home: Home, *, dry_run: bool) -> Checked:
     """
     if not dry_run:
         with stage(home, "loyalty", Lake(home).published().night) as night:
-            loyalty.derive(night, everything=True)
+            for _ in loyalty.derive(night, everything=True, keep=_KEPT):
+                loyalty.post(night)
             result = _differences(night)
             if result.breaches:
-                loyalty.post(night)
+                loyalty.finish(night)
         if result.breaches:
             publish(home, night.business_date)
         return result
@@ -38,7 +41,8 @@ def replay(home: Home, *, dry_run: bool) -> Checked:
         state = lake.recover()
         with Engine(lake.root / "work", shared=True) as engine:
             only_look = Night(home, lake, engine, "loyalty", state, state.night)
-            loyalty.derive(only_look, everything=True)
+            for _ in loyalty.derive(only_look, everything=True, keep=_KEPT):
+                pass
             return _differences(only_look)
 
 

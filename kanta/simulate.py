@@ -8,6 +8,7 @@ they belong to, money at the value each programme gives a point (`value`, else w
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -35,7 +36,13 @@ SHOWN = 20
 FIGURES = ("issued", "redeemed", "expired", "outstanding", "cards", "cost", "owed")
 
 
-def simulate(home: Home, folder: Path, first: date | None = None, last: date | None = None) -> Row:
+def simulate(
+    home: Home,
+    folder: Path,
+    first: date | None = None,
+    last: date | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Row:
     """What the programme in ``folder`` would have made of the facts from ``first`` to ``last`` (default: all of them).
 
     Points and money are decimals; lists of rows: ``totals``, ``months``, ``tiers``, ``segments``, ``cards``. Raises
@@ -53,14 +60,19 @@ def simulate(home: Home, folder: Path, first: date | None = None, last: date | N
     with tempfile.TemporaryDirectory(dir=workplace, prefix="simulate.") as place, Engine(Path(place)) as engine:
         night = Night(home, lake, engine, "loyalty", state, state.night)
         recorded = night.recorded_versions()
+        night.progress, steps = progress, progress or (lambda *_: None)
+        steps("simulation", 0, 2)
         night.versions = programme.versions(Elsewhere(home.root, folder.resolve()), [], state.night)
-        loyalty.derive(night, everything=True)
+        for _ in loyalty.derive(night, everything=True, keep=("loyalty._entries_now", "loyalty._new_stays")):
+            pass
+        steps("simulation", 1, 2)
         first = first or engine.value("select min(entry_date) from loyalty.entries") or last
         _lay_out(night, recorded, first, last)
         currencies = [_of_day(versions, last).accounting_currency for versions in (recorded, night.versions)]
         found = {
             name: _rows(engine, sql, {"first": first, "last": last, "shown": SHOWN}) for name, sql in _ASKED.items()
         }
+        steps("simulation", 2, 2)
     return {
         "programme": str(folder), "from": first, "to": last, "published_currency": currencies[0],
         "simulated_currency": currencies[1], **found, "totals": _totals(found["totals"]),

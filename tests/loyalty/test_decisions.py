@@ -94,7 +94,8 @@ def test_tiers_are_evaluated_again_as_if_points_had_changed_that_day(home: Home)
 @pytest.mark.slow
 def test_a_version_for_the_past_moves_what_the_diff_said_it_would(home: Home) -> None:
     landing = {
-        "hq/2026-01-01/hq": {"loyalty_cards": [{"card_id": "A"}, {"card_id": "B"}]},
+        "hq/2026-01-01/hq": {"loyalty_cards": [{"card_id": "A"}, {"card_id": "B"}, {"card_id": "C"}]},
+        "pos/2026-01-04/S1": sale("T0", "3.00", loyalty_card_id="C"),
         "pos/2026-01-05/S1": sale("T1", "50.00"),
         "pos/2026-01-06/S1": sale("T2", "8.00", loyalty_card_id="B"),
         "pos/2026-01-07/S1": sale("T3", "5.00"),
@@ -110,8 +111,9 @@ def test_a_version_for_the_past_moves_what_the_diff_said_it_would(home: Home) ->
     assert "13.00" in programme_diff.text(moved)
     assert json.dumps(moved, default=str)
     write_programme(laid_over(programme_of(first), double), home.programme)
-    work_night(home, date(2026, 1, 8))
-    assert (sums(home, "A"), sums(home, "B")) == (60, 16)
+    log = work_night(home, date(2026, 1, 8))
+    assert (sums(home, "A"), sums(home, "B"), sums(home, "C")) == (60, 16, 3)
+    assert (log["accounts"], log["accounts_again"]) == (3, 2), "nothing of C is dated so late"
     posted = [row["posted_date"] for row in table(home, "loyalty.entries")]
     assert max(posted) == date(2026, 1, 8)
     assert programme_diff.diff(home)["new_versions"] == []

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from pyiceberg.table import Transaction
 
-from kanta import loyalty, night, quality, reading, verify
+from kanta import loyalty, night, quality, reading, slices, verify
 from kanta.home import Home
 from kanta.lake import Lake, State
 from tests.conftest import NoJudge
@@ -83,6 +83,7 @@ def test_night_after_night_equals_one_run_and_a_reader_of_an_earlier_night_sees_
     home: Home, no_judge: NoJudge, whole: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loyalty, "CHECKPOINT_AT_LEAST", 0)
+    monkeypatch.setattr(slices, "DOCUMENTS", 1)  # every account by itself
     seen = {}
     for day in DAYS:  # the fourth brings a late sale, which is posted as a correction
         history.write(home, only=day)

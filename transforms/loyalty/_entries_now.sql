@@ -41,7 +41,8 @@ select
         when folded.event_type in ('redeem', 'refund', 'transfer_out') then 'used'
         when folded.event_type = 'adjust' and folded.points_h < 0 then 'used'
         else 'issued'
-    end as side
+    end as side,
+    folded.place
 from folded
 inner join pools
     on folded.pool = pools.pool

@@ -21,7 +21,8 @@ now as (
         folded.rule_id,
         folded.opened_on,
         cast(folded.points_h * 0.01 as decimal(18, 2)) as points,
-        folded.posted_date
+        folded.posted_date,
+        folded.place
     from loyalty._folded_lots as folded
     inner join loyalty._pools as pools
         on folded.pool = pools.pool
@@ -71,7 +72,8 @@ matched as (
         case when now.lot_id is null then published.line_no else now.line_no end as line_no,
         case when now.lot_id is null then published.rule_id else now.rule_id end as rule_id,
         coalesce(now.points, 0) - coalesce(published.points, 0) as points,
-        case when published.lot_id is null then greatest(now.posted_date, now.opened_on) end as natural_date
+        case when published.lot_id is null then greatest(now.posted_date, now.opened_on) end as natural_date,
+        now.place
     from now
     full outer join published
         on now.lot_id = published.lot_id
@@ -99,6 +101,7 @@ select
     document_id,
     line_no,
     rule_id,
-    case when natural_date > $published_date then natural_date else $business_date end as posted_date
+    case when natural_date > $published_date then natural_date else $business_date end as posted_date,
+    place
 from matched
 where points <> 0

@@ -227,10 +227,13 @@ named as (
 
     select
         accounts.card_id,
-        versions.effective_from <= $since_date as again
+        judged_anew.account_id is not null as again
     from accounts
-    cross join loyalty._new_versions as versions
-    where $since > 0
+    left join loyalty._judged_anew as judged_anew
+        on accounts.account_id = judged_anew.account_id
+    where
+        $since > 0
+        and exists (select 1 from loyalty._new_versions)
 
     union all
 
