@@ -47,7 +47,7 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
 
 
-def refusal(what: str, sql: str, error: duckdb.Error) -> KantaError:
+def refusal(what: str, sql: str, error: Exception) -> KantaError:
     """What the engine's error says; of a file it could not read or write the file, not the SQL."""
     if isinstance(error, duckdb.IOException) or "magic bytes" in str(error):
         return KantaError(
@@ -274,7 +274,7 @@ class Engine:
     def _view(self, name: str, sql: str) -> None:
         if name not in self._views:
             self.con.execute(f"drop table if exists {name}")
-        self.con.execute(_parsed(f"create or replace view {name} as {sql}"))
+        self.execute(f"create or replace view {name} as {sql}")
         self._views.add(name)
 
     def write(
