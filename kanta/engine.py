@@ -47,6 +47,16 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
 
 
+def refusal(what: str, sql: str, error: Exception) -> KantaError:
+    """What the engine's error says; of a file it could not read or write the file, not the SQL."""
+    if isinstance(error, duckdb.IOException) or "magic bytes" in str(error):
+        return KantaError(
+            f"A file could not be read or written: {error}",
+            next_step="df -h; kanta verify, which names every file of the lake that is gone or broken",
+        )
+    return KantaError(f"The engine refused a {what}: {error}", where=sql[:2000])
+
+
 def _connect(workspace: Path, database: str = ":memory:") -> tuple[duckdb.DuckDBPyConnection, Path]:
     """A database process with every setting explicit, and the folder it alone spills into."""
     con = duckdb.connect(database)
@@ -185,7 +195,7 @@ class Engine:
             statement = _parsed(sql)
             return self.con.execute(statement, _named(statement, parameters))
         except duckdb.Error as error:
-            raise KantaError(f"The engine refused a statement: {error}", where=sql[:2000]) from error
+            raise refusal("statement", sql, error) from error
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -201,7 +211,7 @@ class Engine:
         try:
             result: pa.Table = self.con.sql(_parsed(sql), params=_named(_parsed(sql), parameters)).to_arrow_table()
         except duckdb.Error as error:
-            raise KantaError(f"The engine refused a query: {error}", where=sql[:2000]) from error
+            raise refusal("query", sql, error) from error
         return result
 
     def _schema_of(self, name: str) -> None:
@@ -264,7 +274,7 @@ class Engine:
     def _view(self, name: str, sql: str) -> None:
         if name not in self._views:
             self.con.execute(f"drop table if exists {name}")
-        self.con.execute(_parsed(f"create or replace view {name} as {sql}"))
+        self.execute(f"create or replace view {name} as {sql}")
         self._views.add(name)
 
     def write_many(

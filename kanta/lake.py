@@ -136,7 +136,7 @@ class Lake:
     def head(self) -> State:
         """What the unfinished night has committed, else what is published, else nothing."""
         if self.head_file.is_file():
-            return State.from_json(self.head_file.read_text(encoding="utf-8"))
+            return self.state_of(self.head_file)
         return State()
 
     def move_head(self, state: State) -> None:
@@ -149,8 +149,15 @@ class Lake:
 
     @staticmethod
     def state_of(publication: Path) -> State:
-        """What a publication's record says."""
-        return State.from_json(publication.read_text(encoding="utf-8"))
+        """What a publication's record, or the head, says. Raises KantaError when it cannot be read."""
+        try:
+            return State.from_json(publication.read_text(encoding="utf-8"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise KantaError(
+                f"The lake's record of which files count is broken: {error!r}",
+                where=str(publication),
+                next_step="bring the lake back from a backup (docs/runbook.md, Restoring)",
+            ) from error
 
     def published(self, as_of: date | None = None) -> State:
         """What readers see: the newest publication, or the newest of a night no later than ``as_of``."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from kanta import customers
 from kanta.engine import Engine, remove_dead_spills
 from kanta.home import Home
-from kanta.lake import Lake, State, partition_of
+from kanta.lake import Lake, partition_of
 from kanta.night import Night
 from kanta.reading import refresh_analysts_file
 
@@ -69,7 +69,7 @@ def _drop_publications(lake: Lake, keep: int) -> int:
 
 def _expire(lake: Lake) -> tuple[int, int]:
     """Expires snapshots that no publication names, then removes files that neither they nor a kept version name."""
-    states = [lake.head(), *(State.from_json(path.read_text(encoding="utf-8")) for path in lake.publications())]
+    states = [lake.head(), *(lake.state_of(path) for path in lake.publications())]
     expired = removed = 0
     for table in sorted({table for state in states for table in state.tables}):
         wanted = {file for state in states for file in lake.files(table, state)}

@@ -15,7 +15,7 @@ import sqlglot
 from sqlglot import exp
 
 from kanta import contracts
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, literal, refusal
 from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.lake import Lake, State
@@ -150,6 +150,8 @@ def query(home: Home, sql: str, *, form: str = "table", output: Path | None = No
         try:
             result = engine.con.execute(sql)
         except Exception as error:
+            if isinstance(error, duckdb.IOException) or "magic bytes" in str(error):
+                raise refusal("query", sql, error) from None
             raise BadArguments(str(error).strip(), where=sql, next_step='kanta query "show all tables"') from None
         if form == "parquet":
             import pyarrow.parquet as pq

@@ -39,10 +39,15 @@ def audits() -> list[models.Model]:
 
 
 def verify(home: Home, *, everything: bool = False) -> list[Checked]:
-    """Runs every check over the published lake; ``everything`` also replays the facts and proves the stores."""
+    """Runs every check over the published lake; ``everything`` also replays the facts and proves the stores.
+
+    Where files are gone or broken, only that is told.
+    """
     lake = Lake(home)
     state = lake.published()
     results = [_files(lake, state), _iceberg(lake, state)]
+    if results[0].breaches:
+        return results  # the others read these files
     with Engine(lake.root / "work", shared=True) as engine:
         night = Night(home, lake, engine, "verify", state, state.business_date or BEGINNING)
         night.attach("sales.documents")

@@ -19,7 +19,7 @@ from kanta.distribution.protocol import Place
 from kanta.distribution.proving import prove
 from kanta.distribution.sending import Asked, Progress, send
 from kanta.distribution.sessions import FINAL, Session, recording
-from kanta.engine import Engine
+from kanta.engine import Engine, literal
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
@@ -142,28 +142,29 @@ def erased(home: Home, accounts: Collection[str]) -> list[Session]:
     rules, day = view.rules(home), Lake(home).published().night
     outbox = transport.outbox(home)
     jobs = [job for job, datasets in rules.jobs.items() if "customers" in datasets]
-    lines = [(name, job) for job in jobs for name in _sent(home, job, accounts) if outbox.names(f"{name}/{job}")]
-    with recording(home, day, rules) as book:
-        for line, sessions in book.sessions(lines).items():
-            if not sessions:
-                continue
-            last = sessions[-1]
-            begun = book.begin(line, last.sequence + 1, max(day, last.business_date), last.data_group)
-            for session in (*sessions, begun):
-                if session.state not in FINAL:
-                    book.step(session, "canceled", "erased")
-    for line in lines:
-        sending.clear(outbox, *line)
+    with sending.alone(home, None):  # what others are about to send may hold them, too
+        lines = [(name, job) for job in jobs for name in _sent(home, job, accounts) if outbox.names(f"{name}/{job}")]
+        with recording(home, day, rules) as book:
+            for line, sessions in book.sessions(lines).items():
+                if not sessions:
+                    continue
+                last = sessions[-1]
+                begun = book.begin(line, last.sequence + 1, max(day, last.business_date), last.data_group)
+                for session in (*sessions, begun):
+                    if session.state not in FINAL:
+                        book.step(session, "canceled", "erased")
+        for line in lines:
+            sending.clear(outbox, *line)
     return [book.moved[key] for key in sorted(book.moved)]
 
 
 def _sent(home: Home, job: str, accounts: Collection[str]) -> list[str]:
     """The databases that were ever sent one of these customers, as far as it is known."""
-    files = sorted((home.lake / "sent" / job).glob("*/customers.parquet"))
+    files = sorted((home.lake / "sent" / job).glob("[!.]*/customers.parquet"))  # none half-written
     if not files or not accounts:
         return []
     with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
-        listed = ", ".join(f"'{file}'" for file in files)
+        listed = ", ".join(literal(str(file)) for file in files)
         query = f"select distinct database from read_parquet([{listed}]) where list_contains($accounts, customer_id)"
         return sorted(name for (name,) in engine.rows(query, {"accounts": list(accounts)}))
 

@@ -82,14 +82,19 @@ def send(
     several processes at once. It takes the lake's lock itself, shortly: do not call it inside a stage. A store that
     cannot be served ends as create_failed, the others go on. Raises KantaError when the night is not published yet.
     """
-    with alone(home, data_group) as workspace, view.published(home, business_date, data_group, workspace) as published:
-        night = _Night(home, published, workspace, data_group, progress)
-        night.prepare(asked)
-        night.compare()
-        packages = night.make()
-        night.record(packages)
-        night.upload(packages)
-    return [night.moved[key] for key in sorted(night.moved)]
+    moved: dict[tuple[str, str, int], Session] = {}
+    packages: Sequence[_Package] | None = None
+    while packages is None:
+        with alone(home, data_group) as workspace:
+            number = Lake(home).published().number
+            with view.published(home, business_date, data_group, workspace) as published:
+                night = _Night(home, published, workspace, data_group, progress)
+                night.prepare(asked)
+                night.compare()
+                packages = night.record(night.make(), number)
+                night.upload(packages or ())
+        moved |= night.moved
+    return [moved[key] for key in sorted(moved)]
 
 
 def jobs_of(rules: Distribution, data_group: str | None) -> list[str]:
@@ -367,18 +372,25 @@ class _Night:
 
     # ── saying so, and sending ───────────────────────────────────────────────────────────────────────────────
 
-    def record(self, packages: Sequence[_Package]) -> None:
-        """Records every decision, each package before any of it is sent."""
+    def record(self, packages: Sequence[_Package], number: int) -> Sequence[_Package] | None:
+        """Records every decision, each package before any of it is sent; gives what is to be uploaded.
+
+        None when publication ``number`` is no longer the newest: all is to be decided anew. Another group may have
+        compared the newer one already, and what it marked as changed would count as told to these stores.
+        """
         by_line = {package.work.line: package for package in packages}
         lines = [line for line, decision in self.decisions.items() if decision.kind != "nothing"]
         lines += [line for line, d in self.decisions.items() if d.kind == "nothing" and self._superseded(line)]
         if not lines:
-            return
+            return packages
         with recording(self.home, self.business_date, self.rules) as book:
+            if Lake(self.home).published().number != number:
+                return None
             now = book.sessions(lines)
             for line in lines:
                 self._record(book, self.works[line], self.decisions[line], by_line.get(line), now[line])
         self.moved |= book.moved
+        return packages
 
     def _superseded(self, line: Line) -> bool:
         return any(session.state in UNSENT for session in self.works[line].sessions)
@@ -428,6 +440,8 @@ class _Night:
             now = book.sessions(problems, [p.session.place for p in recorded if p.session])
             for package in recorded:
                 session = next(s for s in now[package.work.line] if s.sequence == package.parcel.sequence)
+                if session.state == "canceled":  # taken back while it was on its way
+                    clear(self.outbox, *package.work.line, [session.sequence])
                 if session.state == "started" and (problem := problems[package.work.line]):
                     book.fail(session, "create_failed", "upload", problem)
                 elif session.state == "started":

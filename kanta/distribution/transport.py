@@ -103,9 +103,12 @@ class Folders:
             return []
 
     def stamps(self, path: str) -> dict[str, str]:
+        stats: dict[str, os.stat_result] = {}
         try:
             with os.scandir(f"{self.root}/{path}") as found:
-                stats = {entry.name: entry.stat(follow_symlinks=False) for entry in found}
+                for entry in found:
+                    with suppress(FileNotFoundError):  # a part that was renamed hides no other file
+                        stats[entry.name] = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return {}
         return {name: f"{of.st_size} {of.st_mtime_ns}" for name, of in sorted(stats.items())}

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import shutil
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -393,28 +392,6 @@ def test_a_store_that_answers_before_the_upload_is_recorded_is_believed(
         chain.send()
     assert chain.states() == [(1, "started"), (1, "available"), (1, "applied")]
     assert chain.send() == []
-
-
-def test_two_runs_at_once_send_one_package(published: Chain) -> None:
-    moved: list[Any] = []
-    runs = [threading.Thread(target=lambda: moved.extend(published.send())) for _ in range(2)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    assert moved == [("S001", 1, "available", "")]
-
-
-def test_groups_at_once_do_not_disturb_each_other(published: Chain) -> None:
-    for number in range(2, 5):
-        published.retailer.channel(f"S00{number}", data_group=f"g{number}")
-    runs = [threading.Thread(target=published.send, args=(NIGHT, group)) for group in ("nordic", "g2", "g3", "g4")]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    for number in range(1, 5):
-        assert published.states(f"S00{number}") == [(1, "started"), (1, "available")]
 
 
 # ── the states ───────────────────────────────────────────────────────────────────────────────────────────────────

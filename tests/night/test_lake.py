@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from kanta import reading, verify
 from kanta.errors import KantaError
 from kanta.home import Home
 from kanta.lake import Lake
@@ -87,3 +88,19 @@ def test_a_lake_of_another_form_is_refused_with_what_to_do(home: Home) -> None:
     with pytest.raises(KantaError, match="form 0, and this version of Kanta reads and writes form 1") as refused:
         Lake(home).head()
     assert "kanta run --from" in str(refused.value.next_step)
+
+
+def test_a_head_that_was_cut_off_and_a_file_that_is_gone_are_told_with_what_to_do(home: Home) -> None:
+    put(home, {january(1): 1}, [january(1)])
+    lake = Lake(home)
+    (file,) = lake.files(TABLE, lake.published())
+    file.unlink()
+    checked, *others = verify.verify(home)
+    assert (checked.breaches, checked.examples[0][1], len(others)) == (1, str(file), 1)
+    with pytest.raises(KantaError, match=file.name) as refused:
+        reading.query(home, f"select * from {TABLE}")
+    assert "kanta verify" in refused.value.next_step
+    lake.head_file.write_text(lake.head_file.read_text()[:50])
+    with pytest.raises(KantaError, match="broken") as refused:
+        lake.head()
+    assert (refused.value.where, "runbook" in refused.value.next_step) == (str(lake.head_file), True)
