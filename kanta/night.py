@@ -207,9 +207,9 @@ class Night:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def append(self, table: str, select: str) -> int:
-        """Adds a SELECT's rows to a posting table; returns how many."""
-        return self._commit(table, select, [])
+    def append(self, table: str, select: str, day: date | None = None) -> int:
+        """Adds a SELECT's rows to a posting table, all of the partition ``day`` if given; returns how many."""
+        return self._commit(table, select, [], day)
 
     def put(self, table: str, select: str, values: Iterable[Any]) -> int:
         """Replaces what a fact or state table holds of some values of its partition column, days mostly, by a SELECT's
@@ -235,17 +235,19 @@ class Night:
         written = self.engine.write(contract, _rows_of(files), self.lake.fresh_directory(table, version))
         self._add(table, version, written, files)
 
-    def _commit(self, table: str, select: str, values: list[Any]) -> int:
+    def _commit(self, table: str, select: str, values: list[Any], day: date | None = None) -> int:
         contract = contract_of(table)
+        months = {value.isoformat()[:7] for value in (values or [day]) if value and contract.by_month}
+        month = months.pop() if len(months) == 1 else None
         version = self.lake.next_version(table, self.state, self.seq)
         directory = self.lake.fresh_directory(table, version)
-        files = self.engine.write(contract, select, directory, self._named(select))
+        files = self.engine.write(contract, select, directory, self._named(select), month)
         whole, mixed = self.lake.concerned(contract, self.state, values)
         rest = []
         if mixed:  # what they hold of other days stays
             days = ", ".join(literal(day) for day in values)
             others = f"{_rows_of(mixed)} where {contract.partition} not in ({days})"
-            rest = self.engine.write(contract, others, directory / "rest")
+            rest = self.engine.write(contract, others, directory / "rest", month=month)
         return self._add(table, version, files, [*whole, *mixed], rest)
 
     def _add(

@@ -1,5 +1,5 @@
 -- What operations say of contacts, each with the country its number is read in.
--- grain: account, event_no
+-- grain: event_no
 -- why: the columns email and phone are primary contacts, too; a column that is cleared takes the contact it held away.
 with
 
@@ -65,7 +65,7 @@ select
     said.account,
     said.operation_no,
     row_number() over (
-        partition by said.account order by said.operation_no, said.place, said.kind, said.value
+        order by said.account, said.operation_no, said.place, said.kind, said.value
     ) as event_no,
     operations.counts_from,
     operations.operated_at,
