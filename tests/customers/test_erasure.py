@@ -60,10 +60,12 @@ def _person(day: date, identifier: str, **identity: str) -> dict[str, list[Row]]
 
 
 def _order(status: str, **named: str) -> dict[str, list[Row]]:
+    header = {
+        "customer_id": "K1", "status": status, "hold_comment": "cried of zebras", "call_center_id": "CC1",
+        "ordered_at": f"{DAYS[1]}T09:00:00+00:00", "business_date": str(DAYS[1]),
+    }  # fmt: skip
     return {
-        "orders": [DEFAULTS["orders"] | {"customer_id": "K1", "status": status, **named, "hold_comment": "cried of zebras",
-                                         "ordered_at": f"{DAYS[1]}T09:00:00+00:00", "call_center_id": "CC1",
-                                         "business_date": str(DAYS[1])}],
+        "orders": [DEFAULTS["orders"] | header | named],
         "order_lines": [DEFAULTS["order_lines"]],
         "order_addresses": [{"order_id": "O1", "area": "delivery", "name": "leave at Zwetas", "street": "Quellgasse 77",
                              "city": "Oberquell", "zip": "Zx-00199", "country": "FI"}],
@@ -88,9 +90,9 @@ def erased_home(home: Home) -> Home:
     write_drop(home, "pos", DAYS[1], "S4", _person(DAYS[1], "op-2", customer_id="K1"), fmt="ndjson.zst")
     write_drop(home, "pos", DAYS[2], "S4", _person(DAYS[2], "op-3", async_id=GUID, mode="async"), fmt="parquet")
     write_drop(home, "call_center", DAYS[2], "CC1", _order("invoiced"))
-    waiting = _order("submitted", order_id="O2", customer_id="K3")["orders"][0] | {"hold_comment": "waits"}
+    waiting = _order("submitted", order_id="O2", customer_id="K3", hold_comment="waits")["orders"]
     line = DEFAULTS["order_lines"] | {"order_id": "O2"}
-    write_drop(home, "call_center", DAYS[2], "CC2", {"orders": [waiting], "order_lines": [line]})
+    write_drop(home, "call_center", DAYS[2], "CC2", {"orders": waiting, "order_lines": [line]})
     write_drop(home, "pos", DAYS[2], "S5", {"customers": [
         {"operation_id": "op-k2", "operation": "create", "mode": "sync", "operated_at": f"{DAYS[2]}T08:00:00Z",
          "customer_id": "K2", "customer_type": "person", "last_name": "Other", "email": "other@shop.com"},
