@@ -10,9 +10,9 @@ touched as (
     from customers._concerned
 ),
 
+-- What their contacts are and were, for a crowd that one of them leaves is paired otherwise, too.
 theirs as (
     select
-        account,
         kind,
         normalized
     from customers._contact_history
@@ -20,20 +20,10 @@ theirs as (
         account in (select id from touched)
         and valid_to = date '9999-12-31'
         and is_valid
-),
-
--- What they hold and what they held, for a crowd that one of them leaves is paired otherwise, too.
-held as (
-    select
-        account,
-        kind,
-        normalized
-    from theirs
 
     union
 
     select
-        account,
         kind,
         normalized
     from customers._earlier_contacts
@@ -42,55 +32,31 @@ held as (
         and is_valid
 ),
 
-looked_for as (
-    select distinct
-        kind,
-        normalized
-    from held
-),
-
--- Everyone else's, those that no longer count, too: as many as share a contact with tonight's customers.
-others as (
+sharing as (
     select
         versions.account,
         versions.kind,
         versions.normalized,
         versions.seq
     from customers.contact_versions as versions
-    inner join looked_for
-        on versions.kind = looked_for.kind
-        and versions.normalized = looked_for.normalized
+    inner join theirs
+        on versions.kind = theirs.kind
+        and versions.normalized = theirs.normalized
     where
         versions.valid_to = date '9999-12-31'
         and versions.is_valid
-        and versions.account not in (select id from touched)
 ),
 
-sharing as (
-    select
-        account,
-        kind,
-        normalized
-    from held
-
-    union all
-
-    select
-        account,
-        kind,
-        normalized
-    from others
-),
-
-many as (
+counted as (
     select
         kind,
-        normalized
+        normalized,
+        count(*) as times
     from sharing
     group by
         kind,
         normalized
-    having count(*) > 50
+    having min(account) < max(account)
 ),
 
 in_crowds as (
@@ -99,9 +65,10 @@ in_crowds as (
         sharing.kind,
         sharing.normalized
     from sharing
-    inner join many
-        on sharing.kind = many.kind
-        and sharing.normalized = many.normalized
+    inner join counted
+        on sharing.kind = counted.kind
+        and sharing.normalized = counted.normalized
+    where counted.times > 50
 ),
 
 once_named as (
@@ -171,16 +138,19 @@ further as (
     select
         kind,
         normalized
-    from looked_for
+    from theirs
 ),
 
-shared_by_others as (
+shared as (
     select
-        account,
-        kind,
-        normalized,
-        seq
-    from others
+        sharing.account,
+        sharing.kind,
+        sharing.normalized,
+        sharing.seq
+    from sharing
+    inner join counted
+        on sharing.kind = counted.kind
+        and sharing.normalized = counted.normalized
 
     union all
 
@@ -198,7 +168,7 @@ shared_by_others as (
         and versions.is_valid
 ),
 
-versions_of_others as (
+versions as (
     select
         account,
         valid_to,
@@ -206,104 +176,48 @@ versions_of_others as (
         concat(organization_name, first_name, middle_name, last_name) as name,
         seq
     from customers.customer_versions
-    where account in (select account from shared_by_others)
+    where account in (select account from shared)
 ),
 
 newest as (
     select
         account,
         max(seq) as seq
-    from versions_of_others
+    from versions
     group by account
 ),
 
-now_shared as (
+customers as (
     select
-        shared_by_others.account,
-        shared_by_others.kind,
-        shared_by_others.normalized,
-        versions.name
-    from shared_by_others
+        versions.account,
+        versions.seq,
+        translate(strip_accents(lower(versions.name)), concat(' ', chr(9), chr(10), chr(12), chr(13)), '') as name
+    from versions
     inner join newest
-        on shared_by_others.account = newest.account
-        and shared_by_others.seq = newest.seq
-    inner join versions_of_others as versions
-        on newest.account = versions.account
-        and newest.seq = versions.seq
+        on versions.account = newest.account
+        and versions.seq = newest.seq
     where
         versions.valid_to = date '9999-12-31'
         and versions.status = 'synced'
-
-    union all
-
-    select
-        theirs.account,
-        theirs.kind,
-        theirs.normalized,
-        concat(
-            customers.organization_name, customers.first_name, customers.middle_name, customers.last_name
-        ) as name
-    from theirs
-    inner join customers._customer_history as customers
-        on theirs.account = customers.account
-    where
-        customers.valid_to = date '9999-12-31'
-        and customers.status = 'synced'
-),
-
-several as (
-    select
-        kind,
-        normalized
-    from now_shared
-    group by
-        kind,
-        normalized
-    having count(*) > 1
-),
-
-named as (
-    select
-        now_shared.account,
-        now_shared.kind,
-        now_shared.normalized,
-        translate(
-            strip_accents(lower(now_shared.name)), concat(' ', chr(9), chr(10), chr(12), chr(13)), ''
-        ) as name
-    from now_shared
-    inner join several
-        on now_shared.kind = several.kind
-        and now_shared.normalized = several.normalized
-    where now_shared.name <> ''
+        and versions.name <> ''
 ),
 
 alike as (
     select
-        kind,
-        normalized,
-        name,
-        min(account) as lowest_account,
-        count(*) as accounts
-    from named
-    group by
-        kind,
-        normalized,
-        name
-    having count(*) > 1
-),
-
-members as (
-    select
-        named.account,
-        named.kind,
-        named.normalized,
-        named.name,
-        alike.accounts <= 50 or named.account = alike.lowest_account as is_paired_with_all
-    from named
-    inner join alike
-        on named.kind = alike.kind
-        and named.normalized = alike.normalized
-        and named.name = alike.name
+        shared.kind,
+        shared.normalized,
+        customers.name,
+        shared.account,
+        row_number() over same_name_and_contact as place,
+        count(*) over (partition by shared.kind, shared.normalized, customers.name) as accounts
+    from shared
+    inner join customers
+        on shared.account = customers.account
+        and shared.seq = customers.seq
+    window same_name_and_contact as (
+        partition by shared.kind, shared.normalized, customers.name
+        order by shared.account
+    )
 ),
 
 pairs as (
@@ -311,13 +225,15 @@ pairs as (
         ones.account,
         others.account as other_account,
         ones.kind as matched_on
-    from members as ones
-    inner join members as others
+    from alike as ones
+    inner join alike as others
         on ones.kind = others.kind
         and ones.normalized = others.normalized
         and ones.name = others.name
         and ones.account < others.account
-    where ones.is_paired_with_all
+    where
+        ones.accounts <= 50
+        or ones.place = 1
 ),
 
 untouched as (
