@@ -3,8 +3,8 @@
     python bench/customers.py --customers 1000000 --operations 50000
 
 Makes customers with three contacts and two addresses each, works them out once, then times nights of operations on
-random ones of them: each an update with a new phone number, one in three with a contact and one in five with an
-address, and one in ten a new customer made offline.
+random ones of them: each an update with a phone number nobody has, for one in ten that of another customer; one in
+three with a contact and one in five with an address, and one in ten a new customer made offline.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def population(day: date, customers: int) -> dict[str, str]:
 def operations(day: date, customers: int, count: int) -> dict[str, str]:
     """A night's drop of operations on customers all over the population."""
     whom = f"'C' || lpad(cast(hash(n * 7919 + {day.toordinal()}) % {customers} as varchar), 8, '0')"
+    anothers = f"'+35840' || 1000000 + hash(n * 104729 + {day.toordinal()}) % {min(customers, 8_000_000)}"
     name = f"'{day}-' || n as operation_id"
     return {
         "customers": _rows(
@@ -100,7 +101,8 @@ def operations(day: date, customers: int, count: int) -> dict[str, str]:
             f" 'S1' as channel_id, case when n % 10 > 0 then {whom} end as customer_id,"
             f" case when n % 10 = 0 then 'guid-{day}-' || n end as async_id, 'person' as customer_type,"
             " case when n % 10 = 0 then 'New' || n end as last_name,"
-            f" '+35841' || 1000000 + (n + {day.toordinal() * 7919 % 8000000}) % 8000000 as phone",
+            f" case when n % 10 = 1 then {anothers}"
+            f" else '+35841' || 1000000 + (n + {day.toordinal() * count}) % 8000000 end as phone",
             count,
         ),
         "customer_contacts": _rows(

@@ -224,11 +224,16 @@ class Night:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def append(self, table: str, select: str, *, unseen: bool = False, many: Sequence[str] = ()) -> int:
-        """Adds a SELECT's rows to a posting table; returns how many. ``unseen``: until ``attach_anew`` the table is
-        read as it was. ``many``: there may be millions, in the order of these columns (``Engine.write_many``)."""
+    def append(
+        self, table: str, select: str, day: date | None = None, *, unseen: bool = False, many: Sequence[str] = ()
+    ) -> int:
+        """Adds a SELECT's rows to a posting table, all of the partition ``day`` if given; returns how many.
+
+        ``unseen``: until ``attach_anew`` the table is read as it was. ``many``: there may be millions, in the order of
+        these columns (``Engine.write_many``).
+        """
         read_already = table in self._attached
-        rows = self._commit(table, select, [], many)
+        rows = self._commit(table, select, [], day, many)
         if unseen and read_already:
             self._attached.add(table)
         return rows
@@ -257,20 +262,24 @@ class Night:
         written = self.engine.write(contract, _rows_of(files), self.lake.fresh_directory(table, version))
         self._add(table, version, written, files)
 
-    def _commit(self, table: str, select: str, values: list[Any], many: Sequence[str] = ()) -> int:
+    def _commit(
+        self, table: str, select: str, values: list[Any], day: date | None = None, many: Sequence[str] = ()
+    ) -> int:
         contract = contract_of(table)
+        months = {value.isoformat()[:7] for value in (values or [day]) if value and contract.by_month}
+        month = months.pop() if len(months) == 1 else None
         version = self.lake.next_version(table, self.state, self.seq)
         directory = self.lake.fresh_directory(table, version)
         if many:
             files = self.engine.write_many(contract, select, directory, self._named(select), many)
         else:
-            files = self.engine.write(contract, select, directory, self._named(select))
+            files = self.engine.write(contract, select, directory, self._named(select), month)
         whole, mixed = self.lake.concerned(contract, self.state, values)
         rest = []
         if mixed:  # what they hold of other days stays
             days = ", ".join(literal(day) for day in values)
             others = f"{_rows_of(mixed)} where {contract.partition} not in ({days})"
-            rest = self.engine.write(contract, others, directory / "rest")
+            rest = self.engine.write(contract, others, directory / "rest", month=month)
         return self._add(table, version, files, [*whole, *mixed], rest)
 
     def _add(

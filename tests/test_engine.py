@@ -6,8 +6,10 @@ import os
 import subprocess
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from kanta.contracts import contract_of
 from kanta.engine import Engine, remove_dead_spills
 from kanta.errors import KantaError
 
@@ -85,3 +87,18 @@ def test_what_does_not_fit_into_memory_is_spilled_though_the_workspace_was_never
         engine.define("t.big", "select i, cast(hash(i) as varchar) as text from range(1500000) as made (i)")
         assert engine.value("select sum(i) from t.big") == 1_500_000 * 1_499_999 // 2
         assert list(workspace.glob("spill-*"))
+
+
+def test_rows_of_one_month_are_written_as_they_would_be_parted_and_of_another_month_not_at_all(tmp_path: Path) -> None:
+    contract = contract_of("ops.decisions")
+    empty = ", ".join(f'null as "{name}"' for name in contract.names if name not in ("recorded_on", "decision_id"))
+    day = "date '2026-01-05' + cast(n as int) as recorded_on"
+    made = f"select {day}, 'd' || n as decision_id, {empty} from range(3) as made (n)"
+    with Engine(tmp_path / "work") as engine:
+        (parted,) = engine.write(contract, made, tmp_path / "parted")
+        (known,) = engine.write(contract, made, tmp_path / "known", month="2026-01")
+        assert known.relative_to(tmp_path / "known") == parted.relative_to(tmp_path / "parted")
+        assert pq.read_table(known).equals(pq.read_table(parted))
+        assert engine.write(contract, f"{made} where n > 5", tmp_path / "none", month="2026-01") == []
+        with pytest.raises(KantaError, match=r"3 rows for ops\.decisions are not of 2026-02"):
+            engine.write(contract, made, tmp_path / "wrong", month="2026-02")

@@ -108,7 +108,7 @@ def _add(night: Night, table: str, step: str) -> None:
         f" where {owner} in (select id from customers._concerned) or {owner} like 'operation %'"
     )
     if night.engine.value(f"select count(*) from ({concerned})"):
-        night.append(table, concerned)
+        night.append(table, concerned, night.business_date)
 
 
 # ── accounts for GUIDs ───────────────────────────────────────────────────────────────────────────────────────────

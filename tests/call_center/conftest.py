@@ -166,7 +166,7 @@ class Center:
         return found[0][0] if len(columns) == 1 else found[0]
 
     def _night(self, stage: str, day: str) -> _Work:
-        engine, night_of = Engine(self.root / "work"), date.fromisoformat(day)
+        engine, night_of = Engine(self.root / "work", shared=True), date.fromisoformat(day)
         work = _Work(Home(self.root), self.lake, engine, stage, self.state, night_of)
         work.rules = self.rules
         given = {f"landed.{dataset}": rows for dataset, rows in self.landed.items()}
@@ -184,7 +184,7 @@ class _Work(night.Night):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.engine.con.close()
+        self.engine.close()
 
     def recorded_versions(self) -> list[programme.Version]:
         content = {"accounting_currency": "USD", **({"call_center": self.rules} if self.rules else {})}

@@ -180,28 +180,38 @@ def test_a_hold_that_the_feed_has_is_not_made_again(center: Center) -> None:
     assert center.one("call_center.order_holds", "held_by") == "ann"
 
 
-def test_events_in_any_drops_and_nights_end_the_same(make: Any) -> None:
+def test_events_in_any_drops_and_nights_end_the_same(center: Center) -> None:
+    """Of three orders: all events in one drop; each night some; in several drops of one night, the last ones first."""
     events = [
         hold("hold", 1, "ann"), hold("check_out", 2, "fay"), hold("clear", 3, "ann"), hold("clear", 3, "fay", hour=12),
         hold("hold", 4, "max"), hold("check_out", 4, "ann", hour=11),
     ]  # fmt: skip
-    found = []
-    for drops in ([[0, 1, 2, 3, 4, 5]], [[5], [0, 3], [1], [4, 2]], [[4, 5], [2, 3], [0, 1]]):
-        center = make()
-        center.land("2020-05-01", "hq", operator_roles=ROLES)
-        center.order("2020-05-01", payments=PAID)
-        center.night("2020-05-01")
-        for number, chosen in enumerate(drops):
-            day = f"2020-05-{6 + number:02}"
-            center.land(day, hold_events=[{"order_id": "O1", **events[which]} for which in chosen])
-            if len(drops) == 4:
-                center.night(day)
-        center.night("2020-05-09")
-        columns = ("event", '"at"', '"user"', "applied", "reason")
-        holds = center.rows("call_center.order_holds", "held_at", "held_by", "cleared_at", "cleared_by", "owner")
-        found.append((center.rows("call_center.hold_events", *columns), holds))
+    orders = [{"order_id": name} for name in ("AT_ONCE", "NIGHTLY", "DROPS")]
+    center.land("2020-05-01", "hq", operator_roles=ROLES)
+    center.land("2020-05-01", orders=orders, order_payments=orders)
+    center.night("2020-05-01")
+
+    def come(day: int, order_id: str, *chosen: int) -> None:
+        center.land(f"2020-05-{day:02}", hold_events=[{"order_id": order_id, **events[which]} for which in chosen])
+
+    come(5, "AT_ONCE", 0, 1, 2, 3, 4, 5)
+    for day, chosen in enumerate([[5], [0, 3], [1], [4, 2]], start=6):
+        come(day, "NIGHTLY", *chosen)
+        center.night(f"2020-05-{day:02}")
+    for day, chosen in enumerate([[4, 5], [2, 3], [0, 1]], start=10):
+        come(day, "DROPS", *chosen)
+    center.night("2020-05-12")
+    columns = ("event", '"at"', '"user"', "applied", "reason")
+    holds = ("held_at", "held_by", "cleared_at", "cleared_by", "owner")
+    found = [
+        (
+            center.rows("call_center.hold_events", *columns, where=f"order_id = '{order['order_id']}'"),
+            center.rows("call_center.order_holds", *holds, where=f"order_id = '{order['order_id']}'"),
+        )
+        for order in orders
+    ]
     assert found[0] == found[1] == found[2]
-    assert len(found[0][1]) == 2
+    assert (len(found[0][0]), len(found[0][1])) == (6, 2)
 
 
 def test_an_event_of_an_order_that_never_came_waits_for_it(center: Center) -> None:

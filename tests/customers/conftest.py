@@ -78,7 +78,7 @@ class Master:
         for name in names:
             self.engine.define(name, models.models()[name].sql, self.parameters)
 
-    def append(self, table: str, select: str) -> int:
+    def append(self, table: str, select: str, day: date | None = None) -> int:
         self.changes.append(table)
         columns = ", ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in contract_of(table).columns)
         self.engine.execute(f"create or replace temp table fresh as select {columns} from ({select})")

@@ -1,4 +1,4 @@
-"""The stage within whole nights: references resolved whenever they come, failed operations released."""
+"""The stage among those of a night: references resolved whenever they come, failed operations released."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from kanta import night, quarantine, reading
 from kanta.home import Home
 from kanta.lake import Lake
-from tests.conftest import NoJudge
 from tests.feed import Row, sale, write_drop
 from tests.night import history
 from tests.night.history import DAYS
@@ -25,27 +24,32 @@ def guest(day: date, **other: str) -> dict[str, list[Row]]:
     return {"customers": [operation]}
 
 
-@pytest.mark.slow
-def test_a_sale_and_a_card_that_name_a_guid_show_the_account_once_the_customer_comes(
-    home: Home, no_judge: NoJudge
-) -> None:
+def _night(home: Home, day: date) -> None:
+    """The stages of a night up to sales, and its publication: what comes after them names no customer anew."""
+    for stage in ("ingest_hq", "ingest_pos", "ingest_call_center", "customers", "sales"):
+        night.run_stage(home, stage, day)
+    Lake(home).publish(day)
+
+
+@pytest.mark.usefixtures("without_iceberg")
+def test_a_sale_and_a_card_that_name_a_guid_show_the_account_once_the_customer_comes(home: Home) -> None:
     history.write(home, only=DAYS[0])
     write_drop(home, "pos", DAYS[0], "S7", sale("T70", customer_id=GUID, loyalty_card_id="G"))
     card = {"card_id": "G", "customer_id": GUID, "card_type": "as_card_tender", "program_id": "club",
             "issued_at": f"{DAYS[0]}T08:00:00Z", "enrolled_from": "2026-01-01"}  # fmt: skip
     write_drop(home, "hq", DAYS[0], "hq2", {"loyalty_cards": [card]})
     write_drop(home, "pos", DAYS[0], "S8", guest(DAYS[0], operation_id="g0", last_name=""))
-    night.run(home, DAYS[0], DAYS[0], judge=no_judge)
+    _night(home, DAYS[0])
     assert _customers(home) == [(GUID, GUID)]
     refused = [row for row in quarantine.listed(home) if row["record_key"] == "g0"]
     assert [(row["rule"], row["file"], row["line"]) for row in refused] == [("no_name", "customers.csv", 2)]
     quarantine.release(home, refused[0]["quarantine_id"], {"last_name": "Late"})
-    night.run(home, DAYS[1], DAYS[1], judge=no_judge)
+    _night(home, DAYS[1])
     assert _customers(home) == [("C00000001", "C00000001")]
     assert [row["record_key"] for row in quarantine.listed(home) if row["record_key"] == "g0"] == []
     tables = Lake(home).published().tables
     write_drop(home, "pos", DAYS[1], "S8", guest(DAYS[0], operation_id="g0"))  # comes once more, and says the same
-    night.run(home, DAYS[1], DAYS[1], judge=no_judge)
+    _night(home, DAYS[1])
     assert _customers(home) == [("C00000001", "C00000001")]
     assert Lake(home).published().tables["ops.decisions"] == tables["ops.decisions"]
 

@@ -245,11 +245,14 @@ def test_an_operation_is_dated_in_its_channels_zone(master: Master) -> None:
     zones = [{"channel_id": "S1", "time_zone": "Asia/Tokyo"}, {"channel_id": "S2", "time_zone": "Mars/Olympus"}]
     master.deliver("hq/2026-01-01/hq", channels=zones)
     ops = [operation("a", "2026-01-01 10:00"), update("b", "2026-01-05 20:00", title="Dr"),
-           update("c", "2026-01-06 20:00", channel_id="S2", title="Prof")]  # fmt: skip
+           update("c", "2026-01-06 20:00", channel_id="S2", title="Prof"),
+           # Earlier by the clock, but on the day after in its zone: it never shows.
+           update("d", "2026-01-05 20:30", phone="1"), update("e", "2026-01-05 21:30", channel_id="S2", phone="2"),
+           ]  # fmt: skip
     master.deliver("pos/2026-01-06/S1", customers=ops)
     master.night("2026-01-06")
-    assert master.rows("customers.customers", "valid_from", "title") == [
-        ("0001-01-01", None), ("2026-01-06", "Prof"),
+    assert master.rows("customers.customers", "valid_from", "title", "phone") == [
+        ("0001-01-01", None, None), ("2026-01-05", None, "2"), ("2026-01-06", "Prof", "2"),
     ]  # fmt: skip
 
 

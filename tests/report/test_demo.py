@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanta import cli, demo, quality
+from kanta import cli, contracts, demo, quality
 from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.reading import open_lake
@@ -176,6 +176,14 @@ def test_the_demo_ends_well_and_stores_hold_what_the_lake_says(
     assert outcome["packages"]["applied"] >= demo.STORES
     assert Path(outcome["report"]).read_text().startswith("<!doctype html>")
     _stores_hold_what_the_lake_says(home)
+    assert _empty_tables(home) == {"call_center.notices", "call_center.price_matches"}, "those come after twelve days"
+
+
+def _empty_tables(home: Home) -> set[str]:
+    names = [name for name in contracts.lake() if name.split(".")[0] in ("customers", "call_center", "marketing")]
+    engine, _ = open_lake(home, names)
+    with engine:
+        return {name for name in names if not engine.value(f"select count(*) from {name}")}
 
 
 def _stores_hold_what_the_lake_says(home: Home) -> None:

@@ -34,12 +34,92 @@ addresses as (
     select
         account,
         address_id,
-        min(counts_from) as first_day,
-        min(operation_no) as first_no
+        min(operation_no) as first_no,
+        count(*) as times
     from events
     group by
         account,
         address_id
+),
+
+-- Most addresses are said once; only the others are folded, by each day that says something of them.
+said_days as (
+    select distinct
+        events.account,
+        events.address_id,
+        addresses.first_no,
+        events.counts_from as day
+    from events
+    inner join addresses
+        on events.account = addresses.account
+        and events.address_id = addresses.address_id
+    where addresses.times > 1
+),
+
+folded as (
+    select
+        said_days.account,
+        said_days.address_id,
+        said_days.first_no,
+        said_days.day,
+        max_by(events.name, events.operation_no) filter (where events.name is not null) as name,
+        max_by(events.phone, events.operation_no) filter (where events.phone is not null) as phone,
+        max_by(events.purpose, events.operation_no) filter (where events.purpose is not null) as purpose,
+        max_by(events.street, events.operation_no) filter (where events.street is not null) as street,
+        max_by(events.city, events.operation_no) filter (where events.city is not null) as city,
+        max_by(events.zip, events.operation_no) filter (where events.zip is not null) as zip,
+        max_by(events.state, events.operation_no) filter (where events.state is not null) as state,
+        coalesce(
+            max_by(events.country, events.operation_no) filter (where events.country is not null),
+            max_by(events.channel_country, events.operation_no) filter (where events.channel_country is not null)
+        ) as country,
+        max_by(events.is_primary, events.operation_no) filter (where events.is_primary is not null) as is_marked,
+        max(events.operation_no) filter (where events.is_primary is not null) as marked_no,
+        max_by(events.valid_from, events.operation_no) filter (where events.valid_from is not null) as valid_from,
+        max_by(events.valid_to, events.operation_no) filter (where events.valid_to is not null) as valid_to
+    from said_days
+    inner join events
+        on said_days.account = events.account
+        and said_days.address_id = events.address_id
+        and events.counts_from <= said_days.day
+    group by
+        said_days.account,
+        said_days.address_id,
+        said_days.first_no,
+        said_days.day
+),
+
+said as (
+    select
+        *,
+        coalesce(lead(day) over (partition by account, address_id order by day), date '9999-12-31') as next_day
+    from folded
+
+    union all by name
+
+    select
+        events.account,
+        events.address_id,
+        events.operation_no as first_no,
+        events.counts_from as day,
+        events.name,
+        events.phone,
+        events.purpose,
+        events.street,
+        events.city,
+        events.zip,
+        events.state,
+        coalesce(events.country, events.channel_country) as country,
+        events.is_primary as is_marked,
+        events.operation_no as marked_no,
+        events.valid_from,
+        events.valid_to,
+        date '9999-12-31' as next_day
+    from events
+    inner join addresses
+        on events.account = addresses.account
+        and events.address_id = addresses.address_id
+    where addresses.times = 1
 ),
 
 customers as (
@@ -54,6 +134,7 @@ customers as (
         phone,
         case customer_type when 'person' then 'home' when 'organization' then 'business' end as purpose
     from customers._customer_history
+    where account in (select account from addresses)
 ),
 
 days as (
@@ -70,69 +151,53 @@ days as (
     from customers
 ),
 
-folded as (
+primaries as (
     select
-        addresses.account,
-        addresses.address_id,
-        addresses.first_no,
-        days.day,
-        max_by(events.name, events.operation_no) filter (where events.name is not null) as name,
-        max_by(events.phone, events.operation_no) filter (where events.phone is not null) as phone,
-        max_by(events.purpose, events.operation_no) filter (where events.purpose is not null) as purpose,
-        max_by(events.street, events.operation_no) filter (where events.street is not null) as street,
-        max_by(events.city, events.operation_no) filter (where events.city is not null) as city,
-        max_by(events.zip, events.operation_no) filter (where events.zip is not null) as zip,
-        max_by(events.state, events.operation_no) filter (where events.state is not null) as state,
-        coalesce(
-            max_by(events.country, events.operation_no) filter (where events.country is not null),
-            max_by(events.channel_country, events.operation_no) filter (where events.channel_country is not null)
-        ) as country,
-        max_by(events.is_primary, events.operation_no) filter (where events.is_primary is not null) as is_marked,
-        max(events.operation_no) filter (where events.is_primary is not null) as marked_no,
-        max_by(events.valid_from, events.operation_no) filter (where events.valid_from is not null) as valid_from,
-        max_by(events.valid_to, events.operation_no) filter (where events.valid_to is not null) as valid_to
-    from addresses
-    inner join days
-        on addresses.account = days.account
-        and addresses.first_day <= days.day
-    inner join events
-        on addresses.account = events.account
-        and addresses.address_id = events.address_id
-        and events.counts_from <= days.day
-    group by
-        addresses.account,
-        addresses.address_id,
-        addresses.first_no,
+        said.account,
+        said.address_id,
         days.day
+    from said
+    inner join days
+        on said.account = days.account
+        and said.day <= days.day
+        and said.next_day > days.day
+    qualify row_number() over (
+        partition by said.account, days.day
+        order by
+            case when said.is_marked then said.marked_no end desc nulls last,
+            case when not coalesce(said.is_marked, false) then said.first_no end nulls last,
+            said.address_id
+    ) = 1
 ),
 
 completed as (
     select
-        folded.account,
-        folded.address_id,
-        folded.day,
-        coalesce(folded.name, customers.name) as name,
-        coalesce(folded.phone, customers.phone) as phone,
-        coalesce(folded.purpose, customers.purpose) as purpose,
-        folded.street,
-        folded.city,
-        folded.zip,
-        folded.state,
-        folded.country,
-        row_number() over (
-            partition by folded.account, folded.day
-            order by
-                case when folded.is_marked then folded.marked_no end desc nulls last,
-                case when not coalesce(folded.is_marked, false) then folded.first_no end nulls last,
-                folded.address_id
-        ) = 1 as is_primary,
-        folded.valid_from,
-        folded.valid_to
-    from folded
+        said.account,
+        said.address_id,
+        days.day,
+        coalesce(said.name, customers.name) as name,
+        coalesce(said.phone, customers.phone) as phone,
+        coalesce(said.purpose, customers.purpose) as purpose,
+        said.street,
+        said.city,
+        said.zip,
+        said.state,
+        said.country,
+        primaries.address_id is not distinct from said.address_id as is_primary,
+        said.valid_from,
+        said.valid_to
+    from days
     inner join customers
-        on folded.account = customers.account
-        and folded.day >= customers.valid_from
-        and folded.day < customers.valid_to
+        on days.account = customers.account
+        and days.day >= customers.valid_from
+        and days.day < customers.valid_to
+    inner join said
+        on days.account = said.account
+        and days.day >= said.day
+        and days.day < said.next_day
+    left join primaries
+        on days.account = primaries.account
+        and days.day = primaries.day
 ),
 
 compared as (

@@ -1,5 +1,5 @@
 -- What operations say of contacts, each with the country its number is read in.
--- grain: account, event_no
+-- grain: event_no
 -- why: the columns email and phone are primary contacts, too; a column that is cleared takes the contact it held away.
 with
 
@@ -14,10 +14,20 @@ columns as (
         account,
         operation_no,
         column_name,
-        value,
-        lag(value) over (partition by account, column_name order by operation_no) as value_before
+        value
     from customers._own_changes
     where column_name in ('email', 'phone')
+),
+
+before_clearing as (
+    select
+        account,
+        operation_no,
+        column_name,
+        value,
+        lag(value) over (partition by account, column_name order by operation_no) as value_before
+    from columns
+    where account in (select account from columns where value is null)
 ),
 
 said as (
@@ -26,12 +36,28 @@ said as (
         operation_no,
         0 as place,
         column_name as kind,
-        coalesce(value, value_before) as value,
-        value is not null as is_primary,
+        value,
+        true as is_primary,
         cast(null as boolean) as consent,
-        value is null as removed
+        false as removed
     from columns
-    where coalesce(value, value_before) is not null
+    where value is not null
+
+    union all
+
+    select
+        account,
+        operation_no,
+        0 as place,
+        column_name as kind,
+        value_before as value,
+        false as is_primary,
+        cast(null as boolean) as consent,
+        true as removed
+    from before_clearing
+    where
+        value is null
+        and value_before is not null
 
     union all
 
@@ -65,7 +91,7 @@ select
     said.account,
     said.operation_no,
     row_number() over (
-        partition by said.account order by said.operation_no, said.place, said.kind, said.value
+        order by said.account, said.operation_no, said.place, said.kind, said.value
     ) as event_no,
     operations.counts_from,
     operations.operated_at,

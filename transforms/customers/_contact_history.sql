@@ -3,7 +3,7 @@
 -- why: equal normalized values are one contact; its consent is the newest answer, and stays while it is taken away.
 with
 
-events as (
+read as (
     select
         events.account,
         events.operation_no,
@@ -25,28 +25,46 @@ events as (
         and events.country = checked.country
 ),
 
-appeared as (
+-- A contact is known by the first event that names it.
+contacts as (
     select
         account,
         kind,
         normalized,
-        min(event_no) as event_no,
+        min(event_no) as contact_id,
         min(counts_from) as first_day
-    from events
+    from read
     group by
         account,
         kind,
         normalized
 ),
 
-contacts as (
+events as (
     select
-        account,
-        kind,
-        normalized,
-        first_day,
-        row_number() over (partition by account order by event_no) as contact_no
-    from appeared
+        contacts.contact_id,
+        read.event_no,
+        read.operation_no,
+        read.counts_from,
+        read.operated_at,
+        read.channel_id,
+        read.value,
+        read.is_primary,
+        read.consent,
+        read.removed,
+        read.is_valid
+    from read
+    inner join contacts
+        on read.account = contacts.account
+        and read.kind = contacts.kind
+        and read.normalized = contacts.normalized
+),
+
+numbered as (
+    select
+        contact_id,
+        row_number() over (partition by account order by contact_id) as contact_no
+    from contacts
 ),
 
 days as (
@@ -54,16 +72,13 @@ days as (
         account,
         kind,
         counts_from as day
-    from events
+    from read
 ),
 
 -- Which event says last what a contact is, whether it is the primary one, and whether there is consent.
 deciding as (
     select
-        contacts.account,
-        contacts.contact_no,
-        contacts.kind,
-        contacts.normalized,
+        contacts.contact_id,
         days.day,
         max(events.event_no) as last_no,
         max(events.event_no) filter (where events.is_primary is not null) as marked_no,
@@ -74,49 +89,65 @@ deciding as (
         and contacts.kind = days.kind
         and contacts.first_day <= days.day
     inner join events
-        on contacts.account = events.account
-        and contacts.kind = events.kind
-        and contacts.normalized = events.normalized
+        on contacts.contact_id = events.contact_id
         and events.counts_from <= days.day
     group by
-        contacts.account,
-        contacts.contact_no,
-        contacts.kind,
-        contacts.normalized,
+        contacts.contact_id,
         days.day
+),
+
+-- Of those of a kind the one last so marked is primary, the lowest of one operation; else the first.
+standing as (
+    select
+        deciding.contact_id,
+        deciding.day,
+        contacts.account,
+        contacts.kind,
+        case when marked.is_primary then marked.operation_no end as marked_by,
+        case when marked.is_primary then contacts.normalized end as marked_value
+    from deciding
+    inner join contacts
+        on deciding.contact_id = contacts.contact_id
+    inner join events as newest
+        on deciding.last_no = newest.event_no
+    left join events as marked
+        on deciding.marked_no = marked.event_no
+    where not newest.removed
+),
+
+primaries as (
+    select
+        contact_id,
+        day
+    from standing
+    qualify row_number() over (
+        partition by account, kind, day
+        order by
+            marked_by desc nulls last,
+            marked_value nulls last,
+            contact_id
+    ) = 1
 ),
 
 completed as (
     select
-        deciding.account,
-        deciding.contact_no,
-        deciding.kind,
-        deciding.normalized,
+        deciding.contact_id,
         deciding.day,
         newest.removed,
         newest.value,
         newest.is_valid,
-        not newest.removed
-        and row_number() over (
-            partition by deciding.account, deciding.kind, deciding.day, newest.removed
-            order by
-                case when marked.is_primary then marked.operation_no end desc nulls last,
-                case when marked.is_primary then deciding.normalized end nulls last,
-                deciding.contact_no
-        ) = 1 as is_primary,
+        primaries.contact_id is not null as is_primary,
         coalesce(answered.consent, false) as consent,
         answered.operated_at as consent_at,
         answered.channel_id as consent_channel_id
     from deciding
     inner join events as newest
-        on deciding.account = newest.account
-        and deciding.last_no = newest.event_no
-    left join events as marked
-        on deciding.account = marked.account
-        and deciding.marked_no = marked.event_no
+        on deciding.last_no = newest.event_no
     left join events as answered
-        on deciding.account = answered.account
-        and deciding.consent_no = answered.event_no
+        on deciding.consent_no = answered.event_no
+    left join primaries
+        on deciding.contact_id = primaries.contact_id
+        and deciding.day = primaries.day
 ),
 
 compared as (
@@ -124,30 +155,34 @@ compared as (
         *,
         row(removed, value, is_valid, is_primary, consent, consent_at) is distinct from lag(
             row(removed, value, is_valid, is_primary, consent, consent_at)
-        ) over (partition by account, contact_no order by day) as is_new
+        ) over (partition by contact_id order by day) as is_new
     from completed
 ),
 
 versions as (
     select
         *,
-        coalesce(lead(day) over (partition by account, contact_no order by day), date '9999-12-31') as next_day
+        coalesce(lead(day) over (partition by contact_id order by day), date '9999-12-31') as next_day
     from compared
     where is_new
 )
 
 select
-    account,
-    contact_no,
-    day as valid_from,
-    next_day as valid_to,
-    kind,
-    value,
-    normalized,
-    is_primary,
-    is_valid,
-    consent,
-    consent_at,
-    consent_channel_id
+    contacts.account,
+    numbered.contact_no,
+    versions.day as valid_from,
+    versions.next_day as valid_to,
+    contacts.kind,
+    versions.value,
+    contacts.normalized,
+    versions.is_primary,
+    versions.is_valid,
+    versions.consent,
+    versions.consent_at,
+    versions.consent_channel_id
 from versions
-where not removed
+inner join contacts
+    on versions.contact_id = contacts.contact_id
+inner join numbered
+    on versions.contact_id = numbered.contact_id
+where not versions.removed

@@ -23,22 +23,24 @@ owners as (
     from customers._gone
 ),
 
-states as (
+-- Most columns are the same on all days, which no version begins with.
+changing as (
     select
         account,
-        column_name,
         from_day,
-        to_day,
         value,
         lag(value) over (partition by account, column_name order by from_day) as value_before
     from customers._states
+    where
+        from_day > date '0001-01-01'
+        or to_day < date '9999-12-31'
 ),
 
 days as (
     select distinct
         account,
         from_day
-    from states
+    from changing
     where value is distinct from value_before
 
     union
@@ -82,7 +84,7 @@ folded as (
         cast(max(case when states.column_name = 'installments' then states.value end) as boolean) as installments,
         cast(max(case when states.column_name = 'notice_exempt' then states.value end) as boolean) as notice_exempt
     from spans
-    left join states
+    left join customers._states as states
         on spans.account = states.account
         and spans.from_day >= states.from_day
         and spans.from_day < states.to_day

@@ -1,5 +1,5 @@
 -- Contacts that earlier nights found for the customers worked out tonight, whether they still count or not.
--- grain: account, contact_no, valid_from, seq
+-- grain: one version of a contact, as one night worked it out
 -- why: every contact ever is read once a night, and but once; what was read of them then need not be read again.
 with
 
@@ -10,8 +10,6 @@ concerned as (
 
 select
     account,
-    contact_no,
-    valid_from,
     valid_to,
     kind,
     value,

@@ -34,12 +34,32 @@ naming as (
     from customers._touched_operations
 ),
 
-newest as (
+brought as (
     select *
     from landed.customers
     where
         drop_date <= $business_date
         and operation_id in (select operation_id from naming)
+),
+
+repeated as (
+    select operation_id
+    from brought
+    group by operation_id
+    having count(*) > 1
+),
+
+-- Few come more than once: only those are put in order.
+newest as (
+    select *
+    from brought
+    where operation_id not in (select operation_id from repeated)
+
+    union all
+
+    select *
+    from brought
+    where operation_id in (select operation_id from repeated)
     qualify row_number() over (partition by operation_id order by drop_date desc, drop_id desc) = 1
 )
 

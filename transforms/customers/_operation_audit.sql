@@ -18,13 +18,16 @@ told as (
         operation_id,
         concat(
             '{',
-            string_agg(
-                concat(
-                    '"', column_name, '":{"old":', coalesce(cast(to_json(value_before) as varchar), 'null'),
-                    ',"new":', coalesce(cast(to_json(value) as varchar), 'null'), '}'
+            array_to_string(
+                list_sort(
+                    array_agg(
+                        concat(
+                            '"', column_name, '":{"old":', coalesce(cast(to_json(value_before) as varchar), 'null'),
+                            ',"new":', coalesce(cast(to_json(value) as varchar), 'null'), '}'
+                        )
+                    )
                 ),
                 ','
-                order by column_name
             ),
             '}'
         ) as changes

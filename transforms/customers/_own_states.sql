@@ -8,32 +8,23 @@ changes as (
         account,
         column_name,
         counts_from,
-        operation_no,
-        value
+        value,
+        -- The first day that sees something said later: from then on this says nothing more.
+        min(counts_from) over (
+            partition by account, column_name
+            order by operation_no desc
+            rows between unbounded preceding and 1 preceding
+        ) as over_from
     from customers._own_changes
-),
-
-winners as (
-    select
-        account,
-        column_name,
-        counts_from,
-        value
-    from changes
-    qualify operation_no = max(operation_no) over (
-        partition by account, column_name
-        order by counts_from
-        range between unbounded preceding and current row
-    )
 )
 
 select
     account,
     column_name,
     counts_from as from_day,
-    coalesce(
-        lead(counts_from) over (partition by account, column_name order by counts_from),
-        date '9999-12-31'
-    ) as to_day,
+    coalesce(over_from, date '9999-12-31') as to_day,
     value
-from winners
+from changes
+where
+    over_from is null
+    or counts_from < over_from

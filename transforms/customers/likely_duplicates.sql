@@ -74,8 +74,10 @@ in_crowds as (
 once_named as (
     select distinct
         account,
-        regexp_replace(
-            strip_accents(lower(concat(organization_name, first_name, middle_name, last_name))), '\s', '', 'g'
+        translate(
+            strip_accents(lower(concat(organization_name, first_name, middle_name, last_name))),
+            concat(' ', chr(9), chr(10), chr(12), chr(13)),
+            ''
         ) as name
     from customers.customer_versions
     where account in (select account from in_crowds)
@@ -172,23 +174,32 @@ versions as (
         valid_to,
         status,
         concat(organization_name, first_name, middle_name, last_name) as name,
-        seq,
-        max(seq) over (partition by account) as newest_seq
+        seq
     from customers.customer_versions
     where account in (select account from shared)
 ),
 
-customers as (
+newest as (
     select
         account,
-        seq,
-        regexp_replace(strip_accents(lower(name)), '\s', '', 'g') as name
+        max(seq) as seq
     from versions
+    group by account
+),
+
+customers as (
+    select
+        versions.account,
+        versions.seq,
+        translate(strip_accents(lower(versions.name)), concat(' ', chr(9), chr(10), chr(12), chr(13)), '') as name
+    from versions
+    inner join newest
+        on versions.account = newest.account
+        and versions.seq = newest.seq
     where
-        seq = newest_seq
-        and valid_to = date '9999-12-31'
-        and status = 'synced'
-        and name <> ''
+        versions.valid_to = date '9999-12-31'
+        and versions.status = 'synced'
+        and versions.name <> ''
 ),
 
 alike as (
