@@ -166,9 +166,9 @@ def _attach(engine: Engine, contract: Contract, files: Sequence[Path]) -> None:
             found = f"select column_name, column_type as duckdb_type from (describe {contract.name})"
         named = "replace(duckdb_type, 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ')"
         engine.view(types_of(contract.name), f"select column_name, {named} as type from ({found})", {})
-    except duckdb.Error as error:
+    except KantaError as error:
         raise KantaError(
-            f"The files of {contract.name} cannot be read: {masked(str(error))}",
+            f"The files of {contract.name} cannot be read: {masked(error.what)}",
             where=", ".join(str(file) for file in files[:3]),
             next_step="run the night again; it writes tonight's files anew",
         ) from error
