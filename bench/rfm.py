@@ -113,9 +113,9 @@ def timed(home: Home, figure: str) -> None:
         try:
             return execute(self, sql, *given)  # type: ignore[arg-type]
         finally:
-            words = " ".join(sql.split("--")[0].split("(")[0].split()[:6] or ["query"])
+            words = " ".join(sql.split("--")[0].split("(")[0].split()[:10] or ["query"])
             if words == "copy":
-                words = "write " + ".".join(Path(sql.rpartition(") to '")[2].split("'")[0]).parts[-5:-2])
+                words = "write " + ".".join(Path(sql.rpartition(") to '")[2].split("'")[0]).parts[-6:-3])
             so_far = spent.setdefault(words, [0, 0])
             so_far[0] += time.perf_counter() - begun[0]
             so_far[1] += time.process_time() - begun[1]
@@ -133,7 +133,7 @@ def timed(home: Home, figure: str) -> None:
             lake.move_head(replace(night.state, seq=night.seq))
     for words, (wall, cpu) in sorted(spent.items(), key=lambda item: -item[1][1])[:12]:
         if cpu > 0.05:
-            print(f"    {words:<60}{wall:>7.2f} s{cpu:>7.2f} s of processor")
+            print(f"    {words:<72}{wall:>7.2f} s{cpu:>7.2f} s of processor")
 
 
 def lifetime_fit(customers: int) -> None:

@@ -239,7 +239,8 @@ class Night:
         contract = contract_of(table)
         version = self.lake.next_version(table, self.state, self.seq)
         directory = self.lake.fresh_directory(table, version)
-        files = self.engine.write(contract, select, directory, self._named(select))
+        day = values[0] if contract.by_month and len(values) == 1 else None
+        files = self.engine.write(contract, select, directory, self._named(select), day)
         whole, mixed = self.lake.concerned(contract, self.state, values)
         rest = []
         if mixed:  # what they hold of other days stays
