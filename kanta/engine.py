@@ -278,9 +278,9 @@ class Engine:
         """Writes a SELECT's rows as Parquet files, each of one partition, into a fresh ``directory``.
 
         A partition is a month where the column is a date, else a value. The columns are cast to the contract's types,
-        in its order, sorted by day and key, so that the same rows give the same files. ``day``: the one that all rows of
-        a table by months are of, where that is known: to write them as one file costs a third less. Returns the files;
-        no rows give none.
+        in its order, sorted by day and key, so that the same rows give the same files. ``day``: the one that all rows
+        of a table by months are of, where that is known: to write them as one file costs a third less. Returns the
+        files; no rows give none.
         """
         if directory.exists():
             raise KantaError("The engine writes only into fresh directories", where=str(directory))

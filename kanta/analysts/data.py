@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -19,8 +20,8 @@ from kanta.reading import open_published
 
 #: Worked out once for each publication: by the first answer that reads it, or ahead of it.
 PREPARED = (
-    "analysts._profiles", "analysts._cube", "analysts._cards", "analysts._points", "analysts._expiring",
-    "analysts._tier_months", "analysts._outlooks", "analysts._liability", "analysts._holders", "analysts._purchase_days",
+    "analysts._profiles", "analysts._cube", "analysts._holders", "analysts._purchase_days", "analysts._cards",
+    "analysts._points", "analysts._expiring", "analysts._tier_months", "analysts._outlooks", "analysts._liability",
 )  # fmt: skip
 
 READ = (
@@ -70,13 +71,23 @@ class Published:
         self.engine.execute("set parquet_metadata_cache = true")  # the lake's files never change
         self.business_date = self._night.business_date
         self.personal = home.settings.analysts_see_personal_data
-        self._asking = threading.RLock()
+        self._asking, self._next = threading.Lock(), threading.Lock()
         self._prepared: set[str] = set()
         self._lives: tuple[str, date] | None = None
         self._pair: tuple[str, date | None, date] | None = None
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One at a time, in turn: who waits for it cannot be overtaken by the one who had it."""
+        with self._next:
+            self._asking.acquire()
+        try:
+            yield
+        finally:
+            self._asking.release()
+
     def ask(self, sql: str, filters: Filters | None = None, **parameters: Any) -> pa.Table:
-        with self._asking:
+        with self._turn():
             self._prepare(*(step for step in PREPARED if step in sql))
             return self.engine.arrow(sql, (filters.parameters if filters else {}) | parameters)
 
@@ -93,9 +104,8 @@ class Published:
         for step in PREPARED:
             if not threading.main_thread().is_alive():
                 return  # the page was stopped
-            with self._asking:
+            with self._turn():
                 self._prepare(step)
-            time.sleep(0.01)  # a lock goes to who asks first, and this thread would be
         if definitions := self.definitions():  # what is asked first
             newest, *before = self.dates(definitions[0])
             first = Filters(definitions[0], newest, before[0] if before else None)
@@ -189,7 +199,7 @@ class Published:
 
     def _between(self, filters: Filters) -> str:
         """The moves between two dates with the traits to filter them by; counted once for all filters."""
-        with self._asking:
+        with self._turn():
             if self._pair != (filters.definition, filters.before, filters.as_of):
                 self._prepare("analysts._profiles")
                 self.engine.define("analysts._flows", _FLOWS, filters.parameters)
@@ -251,7 +261,7 @@ class Published:
 
     def _lifetimes(self, filters: Filters) -> str:
         """The lifetimes of a date with the traits to filter them by; put together once for the answers of a view."""
-        with self._asking:
+        with self._turn():
             if self._lives != (filters.definition, filters.as_of):
                 self._prepare("analysts._profiles")
                 self.engine.define("analysts._lives", _LIVES, filters.parameters)
@@ -314,12 +324,14 @@ class Published:
 
     def purchases_of(self, customer: str) -> pa.Table:
         days = self.values(
-            "select distinct business_date from analysts._purchase_days where customer_id = $customer", customer=customer
+            "select distinct business_date from analysts._purchase_days where customer_id = $customer",
+            customer=customer,
         )
         on_these = f"business_date in ({', '.join(literal(day) for day in days) or 'null'})"
         return self.ask(
             "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
-            f" from sales.transactions where {on_these} and (customer_id = $customer or customer_id is null and {_CARDS})"
+            f" from sales.transactions where {on_these}"
+            f" and (customer_id = $customer or customer_id is null and {_CARDS})"
             " order by business_date desc, transaction_id",
             customer=customer,
         )
@@ -371,6 +383,9 @@ def _no_more_than(rows: int | None) -> str:
     return "" if rows is None else f" limit {rows}"
 
 
+_opening = threading.Lock()
+
+
 @lru_cache(maxsize=2)
 def _opened(home: Home, number: int) -> Published:
     book = Published(home)
@@ -380,4 +395,5 @@ def _opened(home: Home, number: int) -> Published:
 
 def published(home: Home) -> Published:
     """The newest publication of a home, opened once for all who look at it."""
-    return _opened(home, Lake(home).published().number)
+    with _opening:
+        return _opened(home, Lake(home).published().number)
