@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from kanta.contracts import contract_of
 from kanta.engine import Engine, remove_dead_spills
 from kanta.errors import KantaError
 
@@ -83,3 +85,26 @@ def test_what_does_not_fit_into_memory_is_spilled_though_the_workspace_was_never
         engine.define("t.big", "select i, cast(hash(i) as varchar) as text from range(1500000) as made (i)")
         assert engine.value("select sum(i) from t.big") == 1_500_000 * 1_499_999 // 2
         assert list(workspace.glob("spill-*"))
+
+
+def test_rows_of_one_day_are_written_as_those_of_several(tmp_path: Path) -> None:
+    contract, day = contract_of("rfm.segments"), date(2026, 1, 31)
+    given = {
+        "definition": "'retail'",
+        "as_of": f"date '{day}'",
+        "segment": "'s' || 7 * n % 10",
+        "previous_as_of": "null",
+    }
+    rows = ", ".join(f'{given.get(name, "n")} as "{name}"' for name in contract.names)
+    with Engine(tmp_path) as engine:
+        (known,), (unknown,) = (
+            engine.write(contract, f"select {rows} from range(10) as made (n)", tmp_path / folder, None, told)
+            for folder, told in (("known", day), ("unknown", None))
+        )
+        assert known.parent.name == unknown.parent.name == "as_of_month=2026-01"
+        read = "select * from read_parquet('{}', hive_partitioning = false)"
+        written = [engine.rows(read.format(file)) for file in (known, unknown)]
+        assert written[0] == written[1] == sorted(written[0], key=lambda row: row[contract.names.index("segment")])
+        assert len(written[0]) == 10
+        assert engine.write(contract, f"select {rows} from range(0) as made (n)", tmp_path / "none", None, day) == []
+        assert not list((tmp_path / "none").rglob("*.parquet"))
