@@ -3,7 +3,8 @@
     python bench/analysts.py [--customers 1000000] [--keep]
 
 Receipts as in ``bench/rfm.py``; each customer has a card in two tiers, four lots of points, scores on two dates and a
-lifetime value. Opening is once for each publication; every view is then asked twice, of everybody and of few.
+lifetime value. The page opens with the first view, and works out ahead
+what the others read, once for each publication; every view is then asked twice, of everybody and of few.
 """
 
 from __future__ import annotations
@@ -85,7 +86,6 @@ def build(home: Home, customers: int) -> None:
 
 def ask(home: Home) -> float:
     """Asks every view; returns the longest."""
-    begun = time.perf_counter()
     define, steps = Engine.define, list[tuple[float, str]]()
 
     def defined(self: Engine, name: str, *given: object) -> None:
@@ -94,8 +94,13 @@ def ask(home: Home) -> float:
         steps.append((time.perf_counter() - begun, name))
 
     Engine.define = defined  # type: ignore[method-assign, assignment]
+    begun = time.perf_counter()
     book = Published(home)
-    print(f"{'opened, once for each publication':<40}{time.perf_counter() - begun:>7.2f} s")
+    everybody = Filters("retail", LAST_DAY, LAST_DAY - timedelta(1))
+    list(VIEWS["overview"][1](book, everybody, ""))
+    print(f"{'opened, the first view':<40}{time.perf_counter() - begun:>7.2f} s")
+    book.work_ahead()
+    print(f"{'all worked out, once a publication':<40}{time.perf_counter() - begun:>7.2f} s")
     print("    " + ", ".join(f"{name} {seconds:.1f}" for seconds, name in sorted(steps, reverse=True)))
     answer, longest = Published.ask, 0.0
     parts: list[tuple[float, str]] = []
@@ -107,7 +112,6 @@ def ask(home: Home) -> float:
         return found
 
     Published.ask = timed  # type: ignore[method-assign, assignment]
-    everybody = Filters("retail", LAST_DAY, LAST_DAY - timedelta(1))
     for what, at in (("everybody", everybody), ("S1, gold", replace(everybody, channel="S1", tier="gold"))):
         for view, (_, show) in VIEWS.items():
             parts.clear()

@@ -345,6 +345,8 @@ class Engine:
             ((rows, elsewhere),) = self.rows(written)
             if elsewhere:
                 raise KantaError(f"{elsewhere} rows for {contract.name} are not of {month}", where=select[:2000])
+            if not rows:
+                target.unlink()
             return [target] if rows else []
         self.execute(
             f"copy ({body}) to {literal(str(directory))}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kanta.night import Night
 
 TAKEN_IN = (
-    "rfm._sales_days", "rfm._runs", "rfm._scopes", "rfm._definition_options", "rfm._options", "rfm._levels",
+    "rfm._runs", "rfm._scopes", "rfm._sales_days", "rfm._definition_options", "rfm._options", "rfm._levels",
     "rfm._channel_days", "rfm._day_rates",
 )  # fmt: skip
 LEVEL = ("rfm._values", "rfm._level_cuts", "rfm._value_scores", "rfm._ties", "rfm._level_bounds")
@@ -126,7 +126,7 @@ def _put(night: Night, table: str, due: list[date]) -> None:
 
 def _score_by_level(night: Night) -> None:
     """Fills ``rfm._scored``, ``rfm._bounds`` and ``rfm._cuts``, the measures of the highest priority first."""
-    night.define("rfm._purchase_days")
+    night.define("rfm._purchase_days", "rfm._without_rate")
     _view(night, "rfm._measures")
     night.engine.execute("create or replace table rfm._scored as select * from rfm._measures")
     night.engine.execute(NO_BOUNDS)

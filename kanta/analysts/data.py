@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -10,20 +12,22 @@ from typing import Any
 
 import pyarrow as pa
 
+from kanta.engine import literal
 from kanta.home import Home
 from kanta.lake import Lake
+from kanta.models import models
 from kanta.reading import open_published
 
-#: Worked out when a publication is first looked at; everything after is asked of these.
+#: Worked out once for each publication: by the first answer that reads it, or ahead of it.
 PREPARED = (
-    "analysts._profiles", "analysts._cube", "analysts._cards", "analysts._points", "analysts._expiring",
-    "analysts._tier_months", "analysts._outlooks", "analysts._liability", "analysts._holders",
+    "analysts._profiles", "analysts._cube", "analysts._holders", "analysts._purchase_days", "analysts._cards",
+    "analysts._points", "analysts._expiring", "analysts._tier_months", "analysts._outlooks", "analysts._liability",
 )  # fmt: skip
 
 READ = (
     "rfm.scores", "rfm.segments", "rfm.thresholds", "rfm.migrations", "rfm.cohorts", "rfm.lifetime_models",
     "rfm.lifetime_value", "sales.transactions", "loyalty.entries", "loyalty.card_tiers", "loyalty.balances",
-    "reference.loyalty_cards", "customers.contacts",
+    "reference.loyalty_cards", "customers.contacts", "rfm._receipts",
 )  # fmt: skip
 
 #: The filters that are traits of a customer, in the order they are shown.
@@ -62,19 +66,51 @@ class Published:
     """One publication, opened for reading. Every answer is an Arrow table; calls may come from several sessions."""
 
     def __init__(self, home: Home) -> None:
-        night = open_published(home, *READ)
-        self.engine = night.engine
-        self.business_date = night.business_date
+        self._night = open_published(home, *READ)
+        self.engine = self._night.engine
+        self.engine.execute("set parquet_metadata_cache = true")  # the lake's files never change
+        self.business_date = self._night.business_date
         self.personal = home.settings.analysts_see_personal_data
-        night.define(*PREPARED)
-        self._asking = threading.Lock()
+        self._asking, self._next = threading.Lock(), threading.Lock()
+        self._prepared: set[str] = set()
         self._lives: tuple[str, date] | None = None
-        if definitions := self.definitions():
-            self._lifetimes(Filters(definitions[0], self.dates(definitions[0])[0]))  # what is asked first
+        self._pair: tuple[str, date | None, date] | None = None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One at a time, in turn: who waits for it cannot be overtaken by the one who had it."""
+        with self._next:
+            self._asking.acquire()
+        try:
+            yield
+        finally:
+            self._asking.release()
 
     def ask(self, sql: str, filters: Filters | None = None, **parameters: Any) -> pa.Table:
-        with self._asking:
+        with self._turn():
+            self._prepare(*(step for step in PREPARED if step in sql))
             return self.engine.arrow(sql, (filters.parameters if filters else {}) | parameters)
+
+    def _prepare(self, *steps: str) -> None:
+        """Works out those of ``steps`` that are not yet, and what they read."""
+        for step in steps:
+            if step not in self._prepared:
+                self._prepare(*(name for name in models()[step].inputs if name in PREPARED))
+                self._night.define(step)
+                self._prepared.add(step)
+
+    def work_ahead(self) -> None:
+        """Works out what no answer has read yet, one step after another, letting answers in between."""
+        for step in PREPARED:
+            if not threading.main_thread().is_alive():
+                return  # the page was stopped
+            with self._turn():
+                self._prepare(step)
+        if definitions := self.definitions():  # what is asked first
+            newest, *before = self.dates(definitions[0])
+            first = Filters(definitions[0], newest, before[0] if before else None)
+            self._lifetimes(first)
+            self._between(first)
 
     def values(self, sql: str, filters: Filters | None = None, **parameters: Any) -> list[Any]:
         """The first column of an answer."""
@@ -140,23 +176,12 @@ class Published:
 
     def moves(self, filters: Filters) -> pa.Table:
         """Customers by segment on two dates, with what caused the moves where the dates follow each other."""
+        whole = replace(filters, segment="").whole
         return self.ask(
             f"""
-            with earlier as (
-                select customer_id, segment from rfm.scores where definition = $definition and as_of = $before
-            ),
-            later as (
-                select customer_id, segment, monetary_total
-                from rfm.scores where definition = $definition and as_of = $as_of
-            ),
-            flows as (
-                select
-                    coalesce(earlier.segment, '') as from_segment, coalesce(later.segment, '') as to_segment,
-                    count(*) as customers, coalesce(sum(later.monetary_total), 0) as revenue
-                from earlier full outer join later using (customer_id)
-                left join analysts._profiles as profiles using (customer_id)
-                where {filters.where("profiles", "channel", "tier", "country")}
-                    and ($segment = '' or $segment in (earlier.segment, later.segment))
+            with flows as (
+                select from_segment, to_segment, sum(customers) as customers, sum(revenue) as revenue
+                {self._between(filters)}
                 group by all
             ),
             causes as (
@@ -164,12 +189,23 @@ class Published:
                 from rfm.migrations
                 where definition = $definition and as_of = $as_of and previous_as_of = $before and $whole
             )
-            select * from flows left join causes using (from_segment, to_segment)
+            select flows.* replace (cast(customers as bigint) as customers), causes.* exclude (from_segment, to_segment)
+            from flows left join causes using (from_segment, to_segment)
             order by customers desc, from_segment, to_segment
             """,
             filters,
-            whole=replace(filters, segment="").whole,
+            whole=whole,
         )
+
+    def _between(self, filters: Filters) -> str:
+        """The moves between two dates with the traits to filter them by; counted once for all filters."""
+        with self._turn():
+            if self._pair != (filters.definition, filters.before, filters.as_of):
+                self._prepare("analysts._profiles")
+                self.engine.define("analysts._flows", _FLOWS, filters.parameters)
+                self._pair = filters.definition, filters.before, filters.as_of
+        traits = filters.where("", "channel", "tier", "country")
+        return f"from analysts._flows where {traits} and ($segment = '' or $segment in (from_segment, to_segment))"
 
     def thresholds(self, filters: Filters) -> pa.Table:
         return self.ask(
@@ -225,8 +261,9 @@ class Published:
 
     def _lifetimes(self, filters: Filters) -> str:
         """The lifetimes of a date with the traits to filter them by; put together once for the answers of a view."""
-        with self._asking:
+        with self._turn():
             if self._lives != (filters.definition, filters.as_of):
+                self._prepare("analysts._profiles")
                 self.engine.define("analysts._lives", _LIVES, filters.parameters)
                 self._lives = filters.definition, filters.as_of
         return f"from analysts._lives as lives where {filters.where()}"
@@ -286,8 +323,15 @@ class Published:
         )
 
     def purchases_of(self, customer: str) -> pa.Table:
+        days = self.values(
+            "select distinct business_date from analysts._purchase_days where customer_id = $customer",
+            customer=customer,
+        )
+        on_these = f"business_date in ({', '.join(literal(day) for day in days) or 'null'})"
         return self.ask(
-            f"{_PURCHASES} where customer_id = $customer union all {_PURCHASES} where customer_id is null and {_CARDS}"
+            "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
+            f" from sales.transactions where {on_these}"
+            f" and (customer_id = $customer or customer_id is null and {_CARDS})"
             " order by business_date desc, transaction_id",
             customer=customer,
         )
@@ -309,10 +353,6 @@ class Published:
 
 
 _CARDS = "loyalty_card_id in (select card_id from analysts._holders where customer_id = $customer)"
-_PURCHASES = (
-    "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
-    " from sales.transactions"
-)
 _LIVES = """
     select lives.*, segment, channel, tier, country
     from rfm.lifetime_value as lives
@@ -323,17 +363,37 @@ _LIVES = """
         select max(as_of) from rfm.lifetime_models where definition = $definition and as_of <= $as_of
     )
 """
+_FLOWS = """
+    with earlier as (
+        select customer_id, segment from rfm.scores where definition = $definition and as_of = $before
+    ),
+    later as (
+        select customer_id, segment, monetary_total
+        from rfm.scores where definition = $definition and as_of = $as_of
+    )
+    select
+        coalesce(earlier.segment, '') as from_segment, coalesce(later.segment, '') as to_segment,
+        channel, tier, country, count(*) as customers, coalesce(sum(later.monetary_total), 0) as revenue
+    from earlier full outer join later using (customer_id) left join analysts._profiles using (customer_id)
+    group by all
+"""
 
 
 def _no_more_than(rows: int | None) -> str:
     return "" if rows is None else f" limit {rows}"
 
 
+_opening = threading.Lock()
+
+
 @lru_cache(maxsize=2)
 def _opened(home: Home, number: int) -> Published:
-    return Published(home)
+    book = Published(home)
+    threading.Thread(target=book.work_ahead).start()
+    return book
 
 
 def published(home: Home) -> Published:
     """The newest publication of a home, opened once for all who look at it."""
-    return _opened(home, Lake(home).published().number)
+    with _opening:
+        return _opened(home, Lake(home).published().number)

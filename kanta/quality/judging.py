@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import duckdb
 import great_expectations as gx  # noqa: TID253  # only the worker imports this module
 from duckdb_engine import ConnectionWrapper, DuckDBIdentifierPreparer
 from great_expectations import expectations as gxe  # noqa: TID253

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from kanta.analysts import data
 from kanta.analysts.data import Filters
 from kanta.analysts.views import VIEWS
 from kanta.home import REPOSITORY, Home
-from tests.analysts.conftest import CHANNELS, NIGHT
+from tests.analysts.conftest import CHANNELS, NIGHT, facts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE = 60_000  # milliseconds, for a machine that is busy with other tests
@@ -226,3 +226,13 @@ def test_a_customer_is_told_why_each_digit(home: Home) -> None:
     for measure in "rfm":
         assert f"**{measure.upper()} {best[measure]}**" in section.note, section.note
     assert str(best["monetary_total"]) in section.note
+
+
+def test_a_customer_is_shown_each_receipt_also_those_that_name_only_the_card(home: Home) -> None:
+    book = data.Published(home)  # nothing worked out yet: the answer itself asks for what it reads
+    of: dict[str, set[str]] = defaultdict(set)
+    for sale in facts()["sales.transactions"]:
+        of["K" + sale["loyalty_card_id"][1:]].add(sale["transaction_id"])
+    for customer in ("K0010", "K0011"):
+        assert set(book.purchases_of(customer)["transaction_id"].to_pylist()) == of[customer] != set()
+    assert book.purchases_of("nobody").num_rows == 0

@@ -4,28 +4,24 @@
 -- a view looks at an earlier date.
 with
 
-transactions as (
+purchases as (
     select
-        transaction_id,
-        channel_id,
-        business_date,
         customer_id,
-        case when customer_id is null then loyalty_card_id end as loyalty_card_id
-    from sales.transactions
-    where type <> 'return'
+        channel_id,
+        business_date
+    from rfm._receipts
+    where is_purchase
 ),
 
 cards as (
     select
         card_id,
-        valid_from,
-        valid_to,
         max(customer_id) as customer_id
     from reference.loyalty_cards
-    group by
-        card_id,
-        valid_from,
-        valid_to
+    where
+        customer_id is not null
+        and $business_date between valid_from and valid_to
+    group by card_id
 ),
 
 channels as (
@@ -47,18 +43,23 @@ stays as (
         and (valid_to is null or valid_to >= $business_date)
 ),
 
+-- A day and a channel as one number, so that the last one is simply the greatest: of several on that day, that of the
+-- last name.
+numbered_channels as (
+    select
+        channel_id,
+        row_number() over (order by channel_id) as number
+    from (select distinct channel_id from sales.transactions) as sold
+),
+
 last_purchases as (
     select
-        coalesce(transactions.customer_id, cards.customer_id) as customer_id,
-        max_by(
-            transactions.channel_id, cast(transactions.business_date as varchar) || transactions.transaction_id
-        ) as channel_id
-    from transactions
-    left join cards
-        on transactions.loyalty_card_id = cards.card_id
-        and transactions.business_date between cards.valid_from and cards.valid_to
-    where coalesce(transactions.customer_id, cards.customer_id) is not null
-    group by coalesce(transactions.customer_id, cards.customer_id)
+        purchases.customer_id,
+        max(100000 * date_diff('day', date '0001-01-01', purchases.business_date) + numbered_channels.number) as last
+    from purchases
+    inner join numbered_channels
+        on purchases.channel_id = numbered_channels.channel_id
+    group by purchases.customer_id
 ),
 
 tiers as (
@@ -68,19 +69,18 @@ tiers as (
     from stays
     inner join cards
         on stays.card_id = cards.card_id
-    where
-        cards.customer_id is not null
-        and $business_date between cards.valid_from and cards.valid_to
     group by cards.customer_id
 )
 
 select
     last_purchases.customer_id,
-    last_purchases.channel_id as channel,
+    numbered_channels.channel_id as channel,
     coalesce(channels.country, '') as country,
     coalesce(tiers.tier, '') as tier
 from last_purchases
+inner join numbered_channels
+    on last_purchases.last % 100000 = numbered_channels.number
 left join channels
-    on last_purchases.channel_id = channels.channel_id
+    on numbered_channels.channel_id = channels.channel_id
 left join tiers
     on last_purchases.customer_id = tiers.customer_id

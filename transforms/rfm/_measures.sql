@@ -34,9 +34,7 @@ customers as (
         purchases.customer_id,
         max(case when purchases.is_purchase then purchases.business_date end) as last_purchase_on,
         count(case when purchases.is_purchase then 1 end) as purchases,
-        cast(coalesce(sum(purchases.amount), 0) as decimal(18, 2)) as total,
-        count(case when purchases.is_purchase then purchases.amount end) as priced,
-        count(*) - count(purchases.amount) as without_rate
+        cast(coalesce(sum(purchases.amount), 0) as decimal(18, 2)) as total
     from purchases
     inner join runs
         on purchases.scope = runs.scope
@@ -56,6 +54,30 @@ days as (
     from rfm._purchase_days
 ),
 
+without_rate as (
+    select
+        run,
+        customer_id,
+        purchases,
+        receipts
+    from rfm._without_rate
+),
+
+priced as (
+    select
+        customers.run,
+        customers.customer_id,
+        customers.last_purchase_on,
+        customers.purchases,
+        customers.total,
+        customers.purchases - coalesce(without_rate.purchases, 0) as priced,
+        coalesce(without_rate.receipts, 0) as without_rate
+    from customers
+    left join without_rate
+        on customers.run = without_rate.run
+        and customers.customer_id = without_rate.customer_id
+),
+
 averages as (
     select
         run,
@@ -69,7 +91,7 @@ averages as (
             as decimal(18, 0)
         ) * 0.01 as monetary_average,
         without_rate
-    from customers
+    from priced
 )
 
 select

@@ -1,7 +1,8 @@
 -- Purchases of known customers, and returns where they count, as each due definition sees them.
 -- grain: scope, transaction
 -- why: the same for all dates of a definition. Each amount is rounded half-up to cents of the accounting currency
--- on its own; without a rate on or before the day it is empty: such a purchase counts, its money does not.
+-- on its own; without a rate on or before the day it is empty: such a purchase counts, its money does not. Net and
+-- gross are read apart, so that net, nearly always asked, reads one column alone and as it lies in the file.
 with
 
 scopes as (
@@ -79,15 +80,29 @@ select
     receipts.business_date,
     receipts.posted_date,
     receipts.is_purchase,
-    case
-        when plain_scopes.amount = 'gross' then cast(receipts.net_amount + receipts.extra_amount as decimal(18, 2))
-        else cast(receipts.net_amount as decimal(18, 2))
-    end as amount
+    true as is_plain,
+    receipts.net_amount as amount
 from rfm._receipts as receipts
 cross join plain_scopes
 where
-    receipts.is_purchase
-    or plain_scopes.subtract_returns
+    plain_scopes.amount = 'net'
+    and (receipts.is_purchase or plain_scopes.subtract_returns)
+
+union all
+
+select
+    plain_scopes.scope,
+    receipts.customer_id,
+    receipts.business_date,
+    receipts.posted_date,
+    receipts.is_purchase,
+    true as is_plain,
+    cast(receipts.net_amount + receipts.extra_amount as decimal(18, 2)) as amount
+from rfm._receipts as receipts
+cross join plain_scopes
+where
+    plain_scopes.amount = 'gross'
+    and (receipts.is_purchase or plain_scopes.subtract_returns)
 
 union all
 
@@ -97,6 +112,7 @@ select
     looked_up.business_date,
     looked_up.posted_date,
     looked_up.is_purchase,
+    false as is_plain,
     case
         when looked_up.currency = looked_up.accounting_currency then looked_up.amount
         else cast(round(looked_up.amount * day_rates.rate, 2) as decimal(18, 2))

@@ -14,7 +14,8 @@ definitions as (
         subtract_returns,
         -- cohorts and lifetimes begin with a customer's first purchase, however long ago
         case when bool_or(month_end) then date '0001-01-01' else min(period_start) end as first_day,
-        max(period_end) as last_day
+        max(period_end) as last_day,
+        bool_or(history_months > 0) as keeps_history
     from rfm._runs
     group by
         scope,
@@ -35,7 +36,7 @@ open_to_all as (
 
 currencies as (
     select distinct currency
-    from rfm._sales_days
+    from sales.transactions
 ),
 
 foreign_sales as (
@@ -54,7 +55,8 @@ select
     definitions.subtract_returns,
     definitions.first_day,
     definitions.last_day,
-    open_to_all.definition is not null and foreign_sales.scope is null as is_plain
+    open_to_all.definition is not null and foreign_sales.scope is null as is_plain,
+    definitions.keeps_history
 from definitions
 left join open_to_all
     on definitions.version = open_to_all.version
