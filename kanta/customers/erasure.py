@@ -55,8 +55,7 @@ def erase(home: Home, identifier: str) -> dict[str, Any]:
         lake.tell_iceberg_again(sorted(changed))
         if whole and lake.head().of_the_night() != state.of_the_night():
             lake.publish(state.night)
-    taken_out = getattr(distribution, "erased", None)
-    packages = taken_out(home, sorted(ids)) if taken_out else []
+    packages = distribution.erased(home, sorted(ids))
     return {
         "ids": sorted(ids),
         "files": sum(len(files) for files in changed.values()),

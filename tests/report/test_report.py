@@ -366,3 +366,36 @@ def test_the_call_center_shows_holds_by_age_fraud_by_reason_and_who_has_not_paid
     page = report.html(found)
     assert page.count('id="orders"') == 1
     assert '<th scope="row">big_new</th>' in page
+
+
+def test_customers_show_how_many_wait_for_an_account_and_since_when(own_nights: Books) -> None:
+    night, first = NIGHT + timedelta(days=1), NIGHT - timedelta(days=6)
+    version = {"recorded_on": night, "valid_from": first, "valid_to": date(9999, 12, 31)}
+    operation = {"recorded_on": night, "mode": "async", "status": "pending", "operation": "create", "drop_id": "d"}
+    own_nights.night(
+        night,
+        {
+            "customers.customer_versions": [
+                {**version, "account": account, "status": status}
+                for account, status in (
+                    ("C1", "synced"),
+                    ("guid-2", "pending"),
+                    ("guid-3", "pending"),
+                    ("C4", "erased"),
+                )
+            ],
+            "customers.operation_versions": [
+                {
+                    **operation,
+                    "operation_id": f"o{day}",
+                    "owner": guid,
+                    "operated_at": datetime.combine(day, time(), UTC),
+                }
+                for guid, day in (("guid-2", first + timedelta(days=2)), ("guid-3", first))
+            ],
+        },
+    )
+    found = report.of_night(own_nights.home)
+    assert (found.customers.synced, found.customers.waiting, found.customers.erased) == (1, 2, 1)
+    assert found.customers.since == first
+    assert "<b>2</b> made offline and waiting since Sat 14 Nov" in report.html(found)
