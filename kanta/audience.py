@@ -199,6 +199,7 @@ def of(
         raise KantaError(f"The lake has no table {missing[0]}, which says who may be written to")
     night = open_published(home, *_READ)
     with night.engine as engine:
+        night.attach("rfm._receipts")
         night.define("analysts._profiles")
         known = [row[0] for row in engine.rows("select distinct definition from rfm.segments order by 1")]
         if definition and definition not in known:
