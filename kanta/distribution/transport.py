@@ -298,8 +298,6 @@ class Sftp:
         target = self._at(path)
 
         def put(sftp: Any) -> None:
-            if self._size(sftp, target) == len(content):
-                return
             self._make_folder(sftp, PurePosixPath(target).parent)
             with _opened(content) as source:
                 sftp.putfo(source, f"{target}.part", confirm=False)
@@ -391,8 +389,6 @@ class Bucket:
             return _limited(file.read(most + 1), path, most)
 
     def upload(self, content: bytes, path: str) -> None:
-        if self._size(path) == len(content):
-            return
         with _opened(content) as source:
             data = source.read()
         # What is packed is packed already, whatever the library reads from the name.

@@ -226,6 +226,34 @@ def test_a_transport_that_dies_at_every_byte_leaves_no_file_under_its_name(
     assert place.names("S001") == ["cards.csv.gz"]
 
 
+def test_what_an_earlier_try_left_is_replaced_also_where_it_is_as_long(url: str, tmp_path: Path) -> None:
+    place = _impatient(transport.open_place(Home(tmp_path), url))
+    for content in (b"sealed once", b"sealed anew"):  # what is encrypted again is as long, and another text
+        place.upload(content, "S001/cards.csv.gz.age")
+    assert place.read("S001/cards.csv.gz.age", 100) == b"sealed anew"
+
+
+def test_a_slow_transport_shows_a_file_under_its_name_only_when_all_of_it_has_arrived(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = _impatient(transport.open_place(Home(tmp_path), url))
+    seen: list[str] = []
+
+    class Trickling(io.BytesIO):
+        """A file that gives one byte at a time, and lets others look meanwhile."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            seen.extend(place.names("S001"))
+            return super().read(1 if size and size > 0 else size)
+
+    content = b"op,card_id\nU,K1\n"
+    monkeypatch.setattr(transport, "_opened", lambda _: Trickling(content))
+    place.upload(content, "S001/cards.csv.gz")
+    assert len(seen) >= (0 if url.startswith("s3:") else len(content))  # an object is put whole
+    assert "cards.csv.gz" not in seen
+    assert place.read("S001/cards.csv.gz", 100) == content
+
+
 def test_a_package_whose_upload_died_is_sent_by_the_next_try(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(transport, "_opened", lambda _: Dying(b"half of it", 4))
