@@ -354,3 +354,23 @@ def test_each_date_is_scored_by_the_programme_in_force_on_it(night: Rehearsal) -
         (january(30), "Old"),
         (AS_OF, "New"),
     ]
+
+
+def test_scores_of_5_3_5_are_535_or_13_and_18_where_recency_counts_twice(night: Rehearsal) -> None:
+    steps = {"recency": [10, 20, 30, 40], "frequency": [2, 3, 4, 5], "monetary": [10, 20, 30, 40]}
+    fixed = {"binning": "fixed", "cuts": steps}
+    doubled = {"recency": 2, "frequency": 1, "monetary": 1}
+    night.facts(sale("K1", january(29), "40.00") for _ in range(3))
+    night.score(
+        [
+            {"id": "digits", **fixed},
+            {"id": "sum", "composite": "sum", **fixed},
+            {"id": "twice", "composite": "sum", "multiplier": doubled, **fixed},
+        ],
+        AS_OF,
+    )
+    assert night.scores("definition", "r", "f", "m", "composite") == [
+        ("digits", 5, 3, 5, 535),
+        ("sum", 5, 3, 5, 13),
+        ("twice", 5, 3, 5, 18),
+    ]
