@@ -73,8 +73,7 @@ class Published:
         self.personal = home.settings.analysts_see_personal_data
         self._asking, self._next = threading.Lock(), threading.Lock()
         self._prepared: set[str] = set()
-        self._lives: tuple[str, date] | None = None
-        self._pair: tuple[str, date | None, date] | None = None
+        self._made: dict[str, tuple[Any, ...]] = {}
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -89,6 +88,9 @@ class Published:
     def ask(self, sql: str, filters: Filters | None = None, **parameters: Any) -> pa.Table:
         with self._turn():
             self._prepare(*(step for step in PREPARED if step in sql))
+            for name in _OF_DATES:
+                if filters and name in sql:
+                    self._make(name, filters)
             return self.engine.arrow(sql, (filters.parameters if filters else {}) | parameters)
 
     def _prepare(self, *steps: str) -> None:
@@ -98,6 +100,16 @@ class Published:
                 self._prepare(*(name for name in models()[step].inputs if name in PREPARED))
                 self._night.define(step)
                 self._prepared.add(step)
+
+    def _make(self, name: str, filters: Filters) -> None:
+        """Puts together what answers of these dates read, unless it is there; in the turn of the answer that reads it,
+        for another may ask for other dates."""
+        select, *of = _OF_DATES[name]
+        dates = tuple(getattr(filters, each) for each in of)
+        if self._made.get(name) != dates:
+            self._prepare("analysts._profiles")
+            self.engine.define(name, select, filters.parameters)
+            self._made[name] = dates
 
     def work_ahead(self) -> None:
         """Works out what no answer has read yet, one step after another, letting answers in between."""
@@ -109,8 +121,9 @@ class Published:
         if definitions := self.definitions():  # what is asked first
             newest, *before = self.dates(definitions[0])
             first = Filters(definitions[0], newest, before[0] if before else None)
-            self._lifetimes(first)
-            self._between(first)
+            for name in _OF_DATES:
+                with self._turn():
+                    self._make(name, first)
 
     def values(self, sql: str, filters: Filters | None = None, **parameters: Any) -> list[Any]:
         """The first column of an answer."""
@@ -197,13 +210,9 @@ class Published:
             whole=whole,
         )
 
-    def _between(self, filters: Filters) -> str:
-        """The moves between two dates with the traits to filter them by; counted once for all filters."""
-        with self._turn():
-            if self._pair != (filters.definition, filters.before, filters.as_of):
-                self._prepare("analysts._profiles")
-                self.engine.define("analysts._flows", _FLOWS, filters.parameters)
-                self._pair = filters.definition, filters.before, filters.as_of
+    @staticmethod
+    def _between(filters: Filters) -> str:
+        """The moves between two dates; counted once for all filters."""
         traits = filters.where("", "channel", "tier", "country")
         return f"from analysts._flows where {traits} and ($segment = '' or $segment in (from_segment, to_segment))"
 
@@ -259,13 +268,9 @@ class Published:
             filters,
         )
 
-    def _lifetimes(self, filters: Filters) -> str:
-        """The lifetimes of a date with the traits to filter them by; put together once for the answers of a view."""
-        with self._turn():
-            if self._lives != (filters.definition, filters.as_of):
-                self._prepare("analysts._profiles")
-                self.engine.define("analysts._lives", _LIVES, filters.parameters)
-                self._lives = filters.definition, filters.as_of
+    @staticmethod
+    def _lifetimes(filters: Filters) -> str:
+        """The lifetimes of a date; put together once for the answers of a view."""
         return f"from analysts._lives as lives where {filters.where()}"
 
     def points(self, filters: Filters) -> pa.Table:
@@ -377,6 +382,12 @@ _FLOWS = """
     from earlier full outer join later using (customer_id) left join analysts._profiles using (customer_id)
     group by all
 """
+
+#: What several answers read of the dates they are about: its SELECT, and the filters that say which dates.
+_OF_DATES = {
+    "analysts._flows": (_FLOWS, "definition", "before", "as_of"),
+    "analysts._lives": (_LIVES, "definition", "as_of"),
+}
 
 
 def _no_more_than(rows: int | None) -> str:

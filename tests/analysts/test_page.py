@@ -218,6 +218,27 @@ def test_migrations_on_the_page_are_those_of_the_table(home: Home) -> None:
     assert {row["own_recency"] for row in some} == {None}, "causes are of all customers only"
 
 
+def test_one_who_asks_for_other_dates_meanwhile_changes_nobodys_answer(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = data.Published(home)
+    newest, before, *_ = book.dates("retail")
+    mine, others = data.Filters("retail", newest, before), data.Filters("retail", before, newest)
+    alone = [book.moves(asked).to_pylist() for asked in (mine, others)]
+    assert alone[0] != alone[1]
+    between = book._between
+
+    def and_another_asks(filters: data.Filters) -> str:
+        said = between(filters)
+        with monkeypatch.context() as patch:
+            patch.setattr(book, "_between", between)
+            assert book.moves(others).to_pylist() == alone[1]
+        return said
+
+    monkeypatch.setattr(book, "_between", and_another_asks)
+    assert book.moves(mine).to_pylist() == alone[0]
+
+
 def test_a_customer_is_told_why_each_digit(home: Home) -> None:
     book = data.published(home)
     at = Filters("retail", NIGHT)
