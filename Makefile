@@ -43,7 +43,7 @@ down:  ## stops it, and all its processes
 test: setup  ## every test
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations=20
 
-check: setup  ## lint, types, and all but the slow tests: some four minutes
+check: setup  ## lint, types, and the tests that take no whole nights: some two minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

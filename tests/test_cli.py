@@ -13,6 +13,8 @@ from tests.conftest import NoJudge
 from tests.night import history
 from tests.night.history import DAYS
 
+pytestmark = pytest.mark.slow  # whole nights
+
 
 @pytest.fixture
 def here(home: Home, monkeypatch: pytest.MonkeyPatch, without_iceberg: None) -> Home:

@@ -15,6 +15,8 @@ from kanta.home import Home
 from kanta.lake import Lake
 from tests.analysts.conftest import CUSTOMERS
 
+pytestmark = pytest.mark.slow  # whole nights
+
 
 def test_a_client_sees_every_table_and_can_change_none(home: Home) -> None:
     with duckdb.connect(str(home.lake / "analysts.duckdb"), read_only=True) as con:

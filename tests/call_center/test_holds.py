@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from kanta import contracts
 from kanta.holds import CLEARING, EVENTS, REASONS, TRANSITIONS, Event, fold
 from kanta.models import models
 from tests.call_center.conftest import Center
+
+pytestmark = pytest.mark.slow  # whole nights
 
 ROLES = [
     {"operator_id": "fay", "role": "fraud_desk"}, {"operator_id": "max", "role": "manager"},

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.call_center.conftest import Center, customer
+
+pytestmark = pytest.mark.slow  # whole nights
 
 STATUS = "call_center.order_status"
 

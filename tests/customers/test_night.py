@@ -13,6 +13,8 @@ from tests.feed import Row, sale, write_drop
 from tests.night import history
 from tests.night.history import DAYS
 
+pytestmark = pytest.mark.slow  # whole nights
+
 GUID = "0a1b2c3d-0000-4000-8000-00000000000a"
 
 

@@ -11,6 +11,8 @@ from kanta.dag_runs import run_dags, succeed, trial
 from kanta.errors import KantaError
 from kanta.home import Home
 
+pytestmark = pytest.mark.slow  # whole nights
+
 DAY = date(2017, 2, 11)
 
 

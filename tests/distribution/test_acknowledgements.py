@@ -17,6 +17,8 @@ from kanta.distribution.sessions import Heard, Session
 from kanta.distribution.transport import Folders
 from tests.distribution.conftest import NIGHT, OPENING, Chain, held
 
+pytestmark = pytest.mark.slow  # whole nights
+
 DAY = timedelta(days=1)
 OURS, OTHER = "a" * 64, "b" * 64
 TOTALS = {"rows": {"cards": 1}, "cards": 1, "available": {"points": "1.00"}, "tiers": {}}

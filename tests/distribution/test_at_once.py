@@ -16,6 +16,8 @@ from kanta.distribution.transport import Folders
 from tests.distribution.conftest import NIGHT, OPENING, Chain
 from tests.distribution.test_operations import DAY, right
 
+pytestmark = pytest.mark.slow  # whole nights
+
 
 def test_two_runs_at_once_send_one_package(published: Chain) -> None:
     moved: list[Any] = []

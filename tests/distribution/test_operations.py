@@ -21,6 +21,8 @@ from kanta.distribution.protocol import contract
 from kanta.errors import BadArguments, KantaError
 from tests.distribution.conftest import BEGINNING, FOREVER, NIGHT, OPENING, Chain, held
 
+pytestmark = pytest.mark.slow  # whole nights
+
 DAY = timedelta(days=1)
 
 

@@ -26,6 +26,8 @@ from kanta.lake import Lake
 from kanta.report import packages
 from tests.distribution.conftest import NIGHT, OPENING, Chain, Retailer, held
 
+pytestmark = pytest.mark.slow  # whole nights
+
 DAY = timedelta(days=1)
 
 
@@ -330,7 +332,6 @@ def test_killed_while_uploading_the_next_run_is_right(
     right(chain, tmp_path / "view")
 
 
-@pytest.mark.slow
 def test_killed_before_any_commit_the_next_run_is_right(
     published: Chain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -30,6 +30,8 @@ from kanta.distribution.protocol import Manifest, contract
 from kanta.engine import Engine
 from tests.distribution.conftest import NIGHT, Chain, Retailer, Row
 
+pytestmark = pytest.mark.slow  # whole nights
+
 #: Two jobs are enough: one with customers, one with what stores share and what is their own.
 JOBS = {"1010": ("customers",), "1050": ("products", "cards", "card_tiers", "card_balances")}
 
@@ -384,7 +386,6 @@ def test_a_few_stores_hold_what_the_lake_says(chain: Chain, monkeypatch: pytest.
     assert counts["checked"] > counts["behind"], counts
 
 
-@pytest.mark.slow
 def test_fifty_stores_hold_what_the_lake_says_through_sixty_nights(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:

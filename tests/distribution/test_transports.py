@@ -24,6 +24,8 @@ from kanta.errors import KantaError
 from kanta.home import Home
 from tests.distribution.conftest import Chain
 
+pytestmark = pytest.mark.slow  # real servers
+
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin")
 
 

@@ -24,6 +24,8 @@ from tests.feed import write_drop
 from tests.night import history
 from tests.night.history import DAYS
 
+pytestmark = pytest.mark.slow  # whole nights
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
@@ -78,7 +80,6 @@ def points_of(home: Home) -> list[tuple[str, str, Decimal]]:
         )
 
 
-@pytest.mark.slow
 def test_night_after_night_equals_one_run_and_a_reader_of_an_earlier_night_sees_the_lake_as_it_stood_then(
     home: Home, no_judge: NoJudge, whole: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +99,6 @@ def test_night_after_night_equals_one_run_and_a_reader_of_an_earlier_night_sees_
     assert len({str(tables) for tables in seen.values()}) == len(DAYS)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("without_iceberg")
 @pytest.mark.parametrize("order", [(1, 0, 4, 2, 3)], ids=str)
 def test_dates_in_any_order_give_the_same(order: tuple[int, ...], home: Home, no_judge: NoJudge, whole: Home) -> None:
@@ -147,7 +147,6 @@ def as_it_lies(home: Home) -> tuple[object, ...]:
     return lake.head().through, hashes(lake, lake.head()), [path.name for path in lake.publications()]
 
 
-@pytest.mark.slow
 def test_a_stage_killed_at_any_step_leaves_readers_on_last_night_and_its_rerun_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +208,6 @@ sys.exit(cli.main(["run", "--date", day]))
 """
 
 
-@pytest.mark.slow
 def test_a_process_killed_by_the_system_or_out_of_disk_loses_nothing_and_its_rerun_is_right(
     tmp_path: Path, whole: Home
 ) -> None:

@@ -111,6 +111,7 @@ class Side:
         return segment_map("champions_125")[on_five["recency"], on_five["frequency"], on_five["monetary"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scored", DEFINITIONS, indirect=True)
 def test_each_cause_gets_what_it_adds_on_average_over_all_orders(scored: tuple[Rehearsal, Row]) -> None:
     night, definition = scored
