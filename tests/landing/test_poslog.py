@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from kanta.home import Home
 from kanta.landing import Intake, poslog
 from kanta.landing.drops import DataFile
-from kanta.landing.poslog import Broken, Receipt, spread
+from kanta.landing.poslog import Broken, Receipt
+from kanta.landing.poslog.readings import spread
 from kanta.landing.spool import RawFile
 from tests.feed import write_control, write_drop
 from tests.landing.conftest import DAY, Takes, landed, refusals
