@@ -17,6 +17,9 @@ from kanta.quality import ANSWER, QUESTION, Answer
 #: They are a third of its import (scipy 3 s, altair 1 s).
 LEFT_OUT = ("scipy", "scipy.stats", "altair")
 
+#: It goes without these where they are not installed: for data in Amazon's cloud, a quarter of a second.
+ABSENT = ("boto3", "botocore")
+
 
 class LeftOut(ModuleType):
     """Stands in for a module that is not loaded; any use of it says so."""
@@ -26,6 +29,7 @@ class LeftOut(ModuleType):
 
 
 def _leave_out() -> None:
+    sys.modules.update(dict.fromkeys(ABSENT))  # type: ignore[arg-type]  # None: importing it fails
     for name in LEFT_OUT:
         sys.modules[name] = LeftOut(name)
         parent, _, child = name.rpartition(".")
