@@ -171,6 +171,7 @@ class Engine:
             self.con, self._spill = _connect(workspace, str(database) if database else ":memory:")
         self._schemas: set[str] = set()
         self._views: set[str] = set()
+        self._registered: dict[str, pa.Table] = {}
 
     def __enter__(self) -> Engine:
         return self
@@ -225,7 +226,12 @@ class Engine:
         self._schema_of(name)
         flat = "_arrow_" + name.replace(".", "__")
         self.con.register(flat, table)
+        self._registered[name] = table
         self._view(name, f"select * from {flat}")
+
+    def registered(self, name: str) -> pa.Table:
+        """The Arrow table last made readable under this name."""
+        return self._registered[name]
 
     def attach(self, contract: Contract, files: Sequence[str | Path]) -> None:
         """Makes files readable as the contract's table; no files: an empty table of its columns."""
@@ -276,32 +282,6 @@ class Engine:
             self.con.execute(f"drop table if exists {name}")
         self.execute(f"create or replace view {name} as {sql}")
         self._views.add(name)
-
-    def write_many(
-        self, contract: Contract, select: str, directory: Path, parameters: Parameters, order: Sequence[str]
-    ) -> list[Path]:
-        """``write`` for millions of rows of a table by month, sorted by columns of the SELECT that leave no two alike.
-
-        The rows are laid down once and then written month by month: to spread them over files while they are written
-        takes as long as to write them, and to sort them by names twice as long as by one number.
-        """
-        directory.mkdir(parents=True)
-        names, by = (", ".join(f'"{name}"' for name in each) for each in (contract.names, order))
-        columns = ", ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in contract.columns)
-        more = "".join(f', "{name}"' for name in order if name not in contract.names)
-        self.execute(f"create or replace temp table laid_down as select {columns}{more} from ({select})", parameters)
-        month_of = f"""strftime("{contract.partition}", '%Y-%m')"""
-        files = []
-        for (month,) in self.rows(f"select distinct {month_of} from laid_down order by 1"):
-            file = directory / f"{contract.partition}_month={month}" / "data_0.parquet"
-            file.parent.mkdir()
-            self.execute(
-                f"copy (select {names} from laid_down where {month_of} = '{month}' order by {by})"
-                f" to {literal(str(file))} (format parquet, compression zstd)"
-            )
-            files.append(file)
-        self.execute("drop table laid_down")
-        return files
 
     def write(
         self,

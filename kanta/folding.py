@@ -5,7 +5,10 @@ The kernel (``kanta/ledger.py``) knows numbers only; here they get back the name
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,7 @@ _ORDER = (
 )
 
 _TABLES = {
+    "events": "loyalty._folded_events",
     "entries": "loyalty._folded_entries",
     "lots": "loyalty._folded_lots",
     "pieces": "loyalty._folded_pieces",
@@ -34,21 +38,47 @@ _TABLES = {
 }
 #: The place of a lot's origin in the total order.
 _PLACE = ("order_at", "order_document", "rank", "document_id", "line_no", "rule_id")
-_NAMES = [
-    "event_id", "lot_id", "event_type", "document_id", "line_no", "rule_id", "posted_date", "order_at",
-    "order_document", "rank",
-]  # fmt: skip
+#: What the event that is posted has of its step as it is.
+_SAID = {
+    "event_id", "business_date", "occurred_at", "usable_from", "expires_on", "document_id", "line_no", "rule_id",
+    "related_event_id", "version",
+}  # fmt: skip
+#: What an entry can be, what it is of an event that moves points (on another card it comes in), and its side.
+_TYPES = (
+    "earn", "return_earned", "redeem", "refund", "adjust", "transfer_out", "transfer_in", "expire", "write_off",
+)  # fmt: skip
+_MOVES = {"transfer": "transfer_out", "replace": "transfer_out"}
+_SIDES = ("issued", "used", "expired", "written_off")
+_SIDE_OF = {"redeem": 1, "refund": 1, "transfer_out": 1, "expire": 2, "write_off": 3}
+#: Line numbers of what has none, but stands after all that do.
+_NO_LINE = 2147483647
 
 
-def fold(engine: Engine, through: date) -> None:
-    """Runs the kernel over ``loyalty._steps`` up to the end of a day and registers what comes out as tables."""
-    pools = engine.arrow("select card_id, group_first, group_last, party from loyalty._pools order by pool")
+@dataclass(frozen=True)
+class Days:
+    """Of the night, counted from 1970: the last day worked through and the last that was published before."""
+
+    business_date: int
+    published: int
+
+    def posted(self, known: ledger.Ints, day: ledger.Ints) -> pa.Array:
+        """When what is new was first known: with its fact or on its day, but not on a day that was published."""
+        natural = np.maximum(known, day)
+        return _dates(np.where(natural > self.published, natural, self.business_date))
+
+
+def fold(engine: Engine, business_date: date, published_date: date) -> None:
+    """Runs the kernel over ``loyalty._steps`` up to the end of a day and registers what comes out as tables.
+
+    Of what was not posted before these are the columns of the postings, each row with its place in the fold.
+    """
+    days = Days(business_date.toordinal() - EPOCH, published_date.toordinal() - EPOCH)
+    pools = engine.arrow("select * from loyalty._pools order by pool")
     portions = _portions(engine)
     sizes = engine.rows("select account_no, count(*) from loyalty._steps group by account_no order by account_no")
-    empty = _batch(engine.arrow("select * from loyalty._steps limit 0"), pools, portions, through)
-    parts = {name: [_numbered(table, 0)] for name, table in empty.items()}
+    parts: dict[str, list[pa.Table]] = {name: [] for name in _TABLES}
     begin, size = 0, 0
-    for position, (account, steps) in enumerate(sizes):
+    for position, (account, steps) in enumerate(sizes or [(0, 0)]):
         size += steps
         if size < BATCH and position < len(sizes) - 1:
             continue
@@ -56,7 +86,7 @@ def fold(engine: Engine, through: date) -> None:
             "select * from loyalty._steps where account_no > $from_account and account_no <= $to_account" + _ORDER,
             {"from_account": begin, "to_account": account},
         )
-        for name, table in _batch(batch, pools, portions, through).items():
+        for name, table in _batch(batch.combine_chunks(), pools, portions, days).items():
             parts[name].append(_numbered(table, sum(map(len, parts[name]))))
         begin, size = account, 0
     for name, target in _TABLES.items():
@@ -81,16 +111,39 @@ def _ints(column: pa.ChunkedArray) -> ledger.Ints:
 
 
 def _days(column: pa.ChunkedArray, empty: int) -> ledger.Ints:
-    return _ints(pc.fill_null(column.cast(pa.int32()).cast(pa.int64()), empty))
+    return _ints(pc.fill_null(column.cast(pa.int32()), empty))
 
 
 def _dates(days: ledger.Ints) -> pa.Array:
     """Days since 1970 as dates; NEVER is null."""
-    return (
-        pa.array(np.where(days == ledger.NEVER, 0, days), pa.int64(), mask=days == ledger.NEVER)
-        .cast(pa.int32())
-        .cast(pa.date32())
-    )
+    never = days == ledger.NEVER
+    return pa.array(days.astype(np.int32), pa.int32(), mask=never if never.any() else None).cast(pa.date32())
+
+
+def _points(hundredths: ledger.Ints) -> pa.Array:
+    """Whole hundredths as points: a decimal is 128 bits wide, of which these fill the lower half."""
+    wide = np.empty((len(hundredths), 2), np.int64)
+    wide[:, 0] = hundredths
+    wide[:, 1] = wide[:, 0] >> 63
+    return pa.Array.from_buffers(pa.decimal128(18, 2), len(wide), [None, pa.py_buffer(wide)])
+
+
+def _chosen(column: pa.Array, numbers: npt.NDArray[np.integer[Any]]) -> pa.Array:
+    """The rows of these numbers; the column itself where these are all of them, in their order."""
+    if len(numbers) == len(column) and np.array_equal(numbers, np.arange(len(column))):
+        return column
+    return column.take(pa.array(numbers))
+
+
+def _of(values: Sequence[str], numbers: npt.NDArray[np.integer[Any]]) -> pa.Array:
+    """Few texts for many rows, by their numbers."""
+    return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int8)), pa.array(values, pa.string()))
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    """A column in one piece: numpy's numbers find a row of it at once."""
+    column = table[name]
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _from_zero(numbers: ledger.Ints, chosen: npt.NDArray[np.bool_]) -> ledger.Ints:
@@ -117,7 +170,7 @@ def _events(steps: pa.Table, offset: int) -> ledger.Events:
     )
 
 
-def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, through: date) -> dict[str, pa.Table]:
+def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, days: Days) -> dict[str, pa.Table]:
     # Only the pools of this batch are closed; the kernel numbers them from 0.
     numbers = _ints(steps["pool"])
     targets = _ints(steps["partner"])[np.isin(_ints(steps["kind"]), (ledger.TRANSFER, ledger.REPLACE))]
@@ -125,123 +178,195 @@ def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, through:
     offset = int(every.min()) if len(every) else 0
     size = int(every.max()) - offset + 1 if len(every) else 0
     events = _events(steps, offset)
+    pools = pools.slice(offset, size)
     folded = ledger.fold(
         events,
-        ledger.Pools(
-            _ints(pools["group_first"])[offset : offset + size] - offset,
-            _ints(pools["group_last"])[offset : offset + size] - offset,
-            _ints(pools["party"])[offset : offset + size],
-        ),
+        ledger.Pools(_ints(pools["group_first"]) - offset, _ints(pools["group_last"]) - offset, _ints(pools["party"])),
         portions,
-        through.toordinal() - EPOCH,
+        days.business_date,
     )
-    names = steps.select(_NAMES).combine_chunks()
-    lots = _lots(folded, events, names, offset)
-    entries = _entries(folded, events, names, lots["lot_id"], pools["card_id"], offset)
-    made = folded.lots["entry"]
-    lots = lots.append_column(
-        "entry_id", pc.take(entries["entry_id"], pa.array(np.where(made < 0, 0, made), mask=made < 0))
-    )
-    of_entry, of_lot = folded.pieces["entry"], folded.pieces["lot"]
-    pieces = pa.table(
-        {
-            "debit_entry_id": pc.take(entries["entry_id"], pa.array(of_entry)),
-            "lot_id": pc.take(lots["lot_id"], pa.array(of_lot)),
-            "pool": pa.array(folded.lots["pool"][of_lot] + offset),
-            "points_h": pa.array(folded.pieces["points"]),
-            "allocated_on": _dates(folded.pieces["day"]),
-            "posted_date": pc.take(entries["posted_date"], pa.array(of_entry)),
+    batch = _Batch(steps, pools, events, folded, days)
+    lot_ids = batch.lot_ids()
+    entry_ids = batch.entry_ids(lot_ids)
+    return {
+        "events": batch.said(),
+        "entries": batch.entries(entry_ids),
+        "lots": batch.lots(lot_ids, entry_ids),
+        "pieces": batch.pieces(lot_ids, entry_ids),
+        "uncovered": _uncovered(folded, events, steps),
+    }
+
+
+class _Batch:
+    """What the kernel made of a batch of whole accounts, given its names back."""
+
+    def __init__(
+        self, steps: pa.Table, pools: pa.Table, events: ledger.Events, folded: ledger.Folded, days: Days
+    ) -> None:
+        self.events, self.folded, self.days = events, folded, days
+        self.steps = {name: _column(steps, name) for name in steps.column_names}
+        self.steps["rule_id"] = self.steps["rule_id"].dictionary_encode()
+        self.types = self.steps["event_type"].dictionary_encode()
+        self.posted = _days(steps["posted_date"], 0)
+        # Which entries are on another card than their event.
+        pool, event = folded.entries["pool"], folded.entries["event"]
+        self.elsewhere = (folded.entries["kind"] == ledger.POSTED) & (pool != events.pool[event])
+        self.pools = {
+            name: pools[name].combine_chunks().dictionary_encode()
+            for name in ("card_id", "program_id", "reward_point_id")
         }
-    )
-    return {"entries": entries, "lots": lots, "pieces": pieces, "uncovered": _uncovered(folded, events, steps)}
 
+    def _whose(self, pool: npt.NDArray[np.integer[Any]]) -> dict[str, pa.Array]:
+        return {name: column.take(pa.array(pool)) for name, column in self.pools.items()}
 
-def _lots(folded: ledger.Folded, events: ledger.Events, names: pa.Table, offset: int) -> pa.Table:
-    """Every lot with its name: the carried one's, its event's, or of an event that opens several with its number."""
-    lots = folded.lots
-    origin = names.drop_columns(["event_type", "posted_date"]).take(pa.array(lots["origin"]))
-    maker = names.select(["event_id", "posted_date"]).take(pa.array(lots["maker"]))
-    carried = lots["entry"] < 0
-    part = lots["part"]
-    lot_ids = maker["event_id"]
-    if part.any():
-        numbered = pc.binary_join_element_wise(lot_ids, pa.array(part).cast(pa.string()), ":")
-        lot_ids = pc.if_else(pa.array(part > 0), numbered, lot_ids)
-    if carried.any():
-        lot_ids = pc.if_else(pa.array(carried), origin["lot_id"], lot_ids)
-    return pa.table(
-        {
-            "lot_id": lot_ids,
-            "pool": pa.array(lots["pool"] + offset),
-            "carried": pa.array(carried),
-            "event_id": origin["event_id"],
-            "points_h": pa.array(lots["points"]),
-            "remaining_h": pa.array(lots["remaining"]),
-            "earned_on": _dates(lots["earned"]),
-            "usable_from": _dates(lots["usable"]),
-            "expires_on": _dates(lots["expires"]),
-            "posted_date": maker["posted_date"],
-            "opened_on": _dates(events.day[lots["maker"]]),
-            **{name: origin[name] for name in _PLACE},
-        }
-    )
+    def said(self) -> pa.Table:
+        """The events that are what the facts and rules say; what a refund or transfer moves only the fold knows."""
+        said = _ints(self.steps["said_h"])
+        numbers = np.flatnonzero((self.events.kind >= ledger.CREDIT) & (self.events.kind < ledger.REFUND) & (said != 0))
+        step = {name: _chosen(column, numbers) for name, column in self.steps.items() if name in _SAID}
+        return pa.table(
+            {
+                "event_id": step["event_id"],
+                **self._whose(self.events.pool[numbers]),
+                "event_type": _chosen(self.types, numbers),
+                "business_date": step["business_date"],
+                "occurred_at": step["occurred_at"],
+                "points": _points(said[numbers]),
+                "usable_from": step["usable_from"],
+                "expires_on": step["expires_on"],
+                "transaction_id": step["document_id"],
+                "line_no": step["line_no"],
+                "rule_id": step["rule_id"],
+                "related_event_id": step["related_event_id"],
+                "programme_version": step["version"],
+                "posted_date": self.days.posted(self.posted[numbers], self.events.day[numbers]),
+            }
+        )
 
+    def lot_ids(self) -> pa.Array:
+        """Each lot's name: the carried one's, its event's, or of an event that opens several with its number."""
+        lots = self.folded.lots
+        carried, part = lots["entry"] < 0, lots["part"]
+        lot_ids = _chosen(self.steps["event_id"], lots["maker"])
+        if part.any():
+            numbered = pc.binary_join_element_wise(lot_ids, pa.array(part).cast(pa.string()), ":")
+            lot_ids = pc.if_else(pa.array(part > 0), numbered, lot_ids)
+        if carried.any():
+            lot_ids = pc.if_else(pa.array(carried), _chosen(self.steps["lot_id"], lots["origin"]), lot_ids)
+        return lot_ids
 
-def _entries(
-    folded: ledger.Folded,
-    events: ledger.Events,
-    names: pa.Table,
-    lot_ids: pa.ChunkedArray,
-    cards: pa.ChunkedArray,
-    offset: int,
-) -> pa.Table:
-    """Every entry with its name: its event's, with the card where that is another; ``expire:`` and ``write_off:``."""
-    event, pool, kind = (folded.entries[name] for name in ("event", "pool", "kind"))
-    day, lot = folded.entries["day"], folded.entries["lot"]
-    expired, written_off = kind == ledger.EXPIRED, np.flatnonzero(kind == ledger.WRITTEN_OFF)
-    elsewhere = (kind == ledger.POSTED) & (pool != events.pool[event])
-    # All names there can be, one behind the other, and which of them each entry has.
-    named = np.where(expired, len(names) + lot, event)
-    named[written_off] = len(names) + len(lot_ids) + np.arange(len(written_off))
-    entry_ids = _joined(
-        names["event_id"],
-        pc.binary_join_element_wise("expire:", lot_ids, ""),
-        pc.binary_join_element_wise("write_off:", names["event_id"].take(pa.array(event[written_off])), ""),
-    ).take(pa.array(named))
-    if elsewhere.any():
-        on_card = pc.binary_join_element_wise(entry_ids, cards.take(pa.array(pool + offset)), "@")
-        entry_ids = pc.if_else(pa.array(elsewhere), on_card, entry_ids)
-    of_entry = names.select(["event_id", "event_type", "document_id", "line_no", "rule_id", "posted_date"])
-    of_entry = of_entry.take(pa.array(event))
-    event_type = of_entry["event_type"]
-    moved = np.isin(events.kind[event], (ledger.TRANSFER, ledger.REPLACE)) & (kind == ledger.POSTED)
-    if moved.any():
-        way = pc.if_else(pa.array(elsewhere), pa.scalar("transfer_in"), pa.scalar("transfer_out"))
-        event_type = pc.if_else(pa.array(moved), way, event_type.cast(pa.string()))
-    dates = _dates(day)
-    credit = (events.kind[event] == ledger.CREDIT) & (kind == ledger.POSTED)
-    return pa.table(
-        {
-            "entry_id": entry_ids,
-            "pool": pa.array(pool + offset),
-            "kind": pa.array(kind),
-            "event_type": event_type,
-            "points_h": pa.array(folded.entries["points"]),
-            "entry_date": dates,
-            "posted_date": pc.if_else(pa.array(expired), dates, of_entry["posted_date"]),
-            "usable_from": _dates(np.where(credit, events.usable_from[event], ledger.NEVER)),
-            "expires_on": _dates(np.where(credit, events.expires_on[event], ledger.NEVER)),
-            "event_id": of_entry["event_id"],
-            "document_id": of_entry["document_id"],
-            "line_no": of_entry["line_no"],
-            "rule_id": of_entry["rule_id"],
-        }
-    )
+    def entry_ids(self, lot_ids: pa.Array) -> pa.Array:
+        """Each entry's name: its event's, with the card where that is another; ``expire:`` and ``write_off:``."""
+        event, pool, kind, lot = (self.folded.entries[name] for name in ("event", "pool", "kind", "lot"))
+        event_ids = self.steps["event_id"]
+        expired, written_off = kind == ledger.EXPIRED, np.flatnonzero(kind == ledger.WRITTEN_OFF)
+        # All names there can be, one behind the other, and which of them each entry has.
+        named = np.where(expired, len(event_ids) + lot, event)
+        named[written_off] = len(event_ids) + len(lot_ids) + np.arange(len(written_off))
+        entry_ids = pa.concat_arrays(
+            [
+                event_ids,
+                pc.binary_join_element_wise("expire:", lot_ids, ""),
+                pc.binary_join_element_wise("write_off:", event_ids.take(pa.array(event[written_off])), ""),
+            ]
+        ).take(pa.array(named))
+        if self.elsewhere.any():
+            cards = self.pools["card_id"].take(pa.array(pool)).cast(pa.string())
+            on_card = pc.binary_join_element_wise(entry_ids, cards, "@")
+            entry_ids = pc.if_else(pa.array(self.elsewhere), on_card, entry_ids)
+        return entry_ids
 
+    def _entry_types(self) -> ledger.Ints:
+        """Each entry's number in ``_TYPES``."""
+        entries = self.folded.entries
+        known = self.types.dictionary.to_pylist()
+        numbers = np.array([_TYPES.index(_MOVES.get(name, name)) for name in known] + [-1])
+        of_event = pc.fill_null(self.types.indices, len(known)).to_numpy()
+        types: ledger.Ints = numbers[of_event[entries["event"]]]
+        moved = np.isin(self.events.kind[entries["event"]], (ledger.TRANSFER, ledger.REPLACE))
+        types[moved & self.elsewhere] = _TYPES.index("transfer_in")
+        types[entries["kind"] == ledger.EXPIRED] = _TYPES.index("expire")
+        types[entries["kind"] == ledger.WRITTEN_OFF] = _TYPES.index("write_off")
+        return types
 
-def _joined(*columns: pa.ChunkedArray) -> pa.Array:
-    """Columns of texts, one behind the other, as one piece: numpy's numbers find a row of it at once."""
-    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string()).combine_chunks()
+    def entries(self, entry_ids: pa.Array) -> pa.Table:
+        """Every entry with its name, in the columns of ``loyalty.entries``."""
+        event, points = self.folded.entries["event"], self.folded.entries["points"]
+        day, kind = self.folded.entries["day"].astype(np.int64), self.folded.entries["kind"]
+        types = self._entry_types()
+        sides = np.array([_SIDE_OF.get(name, 0) for name in _TYPES])[types]
+        sides[(types == _TYPES.index("adjust")) & (points < 0)] = _SIDES.index("used")
+        credit = (self.events.kind[event] == ledger.CREDIT) & (kind == ledger.POSTED) & (points > 0)
+        lines = pc.fill_null(self.steps["line_no"], _NO_LINE).to_numpy()[event]
+        return pa.table(
+            {
+                "entry_id": entry_ids,
+                **self._whose(self.folded.entries["pool"]),
+                "entry_type": _of(_TYPES, types),
+                "points": _points(points),
+                "entry_date": _dates(day),
+                "posted_date": self.days.posted(np.where(kind == ledger.EXPIRED, day, self.posted[event]), day),
+                "usable_from": _dates(np.where(credit, self.events.usable_from[event], ledger.NEVER)),
+                "expires_on": _dates(np.where(credit, self.events.expires_on[event], ledger.NEVER)),
+                "event_id": _chosen(self.steps["event_id"], event),
+                "transaction_id": _chosen(self.steps["document_id"], event),
+                "line_no": pa.array(lines, mask=lines == _NO_LINE),
+                "rule_id": _chosen(self.steps["rule_id"], event),
+                "side": _of(_SIDES, sides),
+            }
+        )
+
+    def lots(self, lot_ids: pa.Array, entry_ids: pa.Array) -> pa.Table:
+        """Every lot as it is now, in the columns of ``loyalty.lot_postings`` and those of its state."""
+        lots, entries = self.folded.lots, self.folded.entries
+        maker, origin, made = lots["maker"], lots["origin"], lots["entry"]
+        # Mostly a lot, the event that earned it and the entry that opened it have one name.
+        own = np.array_equal(maker, origin) and not lots["part"].any() and not (made < 0).any()
+        plain = own and np.array_equal(entries["event"][made], maker) and not self.elsewhere[made].any()
+        event_ids = lot_ids if own else _chosen(self.steps["event_id"], origin)
+        opened_by = lot_ids if plain else entry_ids.take(pa.array(np.where(made < 0, 0, made), mask=made < 0))
+        return pa.table(
+            {
+                "lot_id": lot_ids,
+                **self._whose(lots["pool"]),
+                "carried": pa.array(made < 0),
+                "event_id": event_ids,
+                "points": _points(lots["points"]),
+                "remaining": _points(lots["remaining"]),
+                "earned_on": _dates(lots["earned"]),
+                "usable_from": _dates(lots["usable"]),
+                "expires_on": _dates(lots["expires"]),
+                "posted_date": self.days.posted(self.posted[maker], self.events.day[maker]),
+                **{name: _chosen(self.steps[name], origin) for name in _PLACE},
+                "entry_id": opened_by,
+            }
+        )
+
+    def pieces(self, lot_ids: pa.Array, entry_ids: pa.Array) -> pa.Table:
+        """What each debit took of each lot in all, in the columns of ``loyalty.allocations``."""
+        pieces = self.folded.pieces
+        entry, lot, points = pieces["entry"], pieces["lot"], pieces["points"]
+        day = pieces["day"].astype(np.int64)
+        keys = entry.astype(np.int64) * (len(self.folded.lots) + 1) + lot
+        if len(keys) and (np.diff(keys) <= 0).any():  # in another order, or one twice
+            _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+            sums = np.zeros(len(first), np.int64)
+            np.add.at(sums, which, points)
+            order = np.argsort(first)
+            points, first = sums[order], first[order]
+            entry, lot, day = entry[first], lot[first], day[first]
+        expired = self.folded.entries["kind"][entry] == ledger.EXPIRED
+        known = np.where(expired, day, self.posted[self.folded.entries["event"][entry]])
+        return pa.table(
+            {
+                "debit_entry_id": _chosen(entry_ids, entry),
+                "lot_id": _chosen(lot_ids, lot),
+                "allocated_on": _dates(day),
+                "points": _points(points),
+                "card_id": self.pools["card_id"].take(pa.array(self.folded.lots["pool"][lot])),
+                "posted_date": self.days.posted(known, day),
+            }
+        )
 
 
 def _uncovered(folded: ledger.Folded, events: ledger.Events, steps: pa.Table) -> pa.Table:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
-from kanta import accounts, folding, slices
+from kanta import accounts, folding, postings, slices
 from kanta.contracts import contract_of
 from kanta.errors import KantaError
 from kanta.models import models
@@ -158,9 +158,9 @@ def derive(night: Night, *, everything: bool = False, keep: Sequence[str] = ()) 
         _settle_tiers(night)
         night.define("loyalty._worked_out", "loyalty._exceptions")
         if night.engine.value("select count(*) from loyalty._scope_cards where again"):
-            night.define("loyalty._entries_now", *POSTINGS.values())
-        else:  # all of it is posted as it is, and asked for once
-            night.unworked("loyalty._entries_now", *POSTINGS.values())
+            night.define(*POSTINGS.values())
+        else:  # there is nothing to compare with (kanta/postings.py)
+            night.unworked("loyalty._event_postings")
         yield
 
 
@@ -274,11 +274,10 @@ def _earn_again(night: Night) -> None:
 
 #: What the fold credited of points that a cap may cut and a tier goes by.
 _CREDITED = (
-    "select pools.card_id, pools.program_id, pools.reward_point_id, entries.entry_date as business_date,"
-    " entries.points_h from loyalty._folded_entries as entries"
-    " inner join loyalty._pools as pools on entries.pool = pools.pool"
-    " where pools.reward_point_id in (select reward_point_id from loyalty._capped_tier_points) and entries.kind = 0"
-    " and (entries.event_type in ('earn', 'return_earned') or entries.event_type = 'adjust' and entries.points_h > 0)"
+    "select card_id, program_id, reward_point_id, entry_date as business_date,"
+    " cast(points * 100 as bigint) as points_h from loyalty._folded_entries"
+    " where reward_point_id in (select reward_point_id from loyalty._capped_tier_points)"
+    " and (entry_type in ('earn', 'return_earned') or entry_type = 'adjust' and points > 0)"
 )
 _NOTHING_CREDITED = (
     "select '' as card_id, '' as program_id, '' as reward_point_id, date '0001-01-01' as business_date,"
@@ -296,16 +295,18 @@ def _carry(night: Night) -> None:
 
 def _fold(night: Night) -> None:
     night.define(*_FOLD)
-    folding.fold(night.engine, night.business_date)
+    folding.fold(night.engine, night.business_date, night.last_published)
 
 
 def post(night: Night) -> None:
     """Writes the postings of the accounts just worked out, and their states where older ones no longer hold."""
     again = night.engine.value("select count(*) from loyalty._scope_cards where again")
-    many = not again and night.log["documents"] >= CHECKPOINT_AT_LEAST
-    for table, postings in POSTINGS.items():
-        order = contract_of(table).key if table == "loyalty.events" else ("place",)
-        night.append(table, f"select * from {postings}", unseen=True, many=order if many else ())
+    if again:
+        for table, found in POSTINGS.items():
+            night.append(table, f"select * from {found}", unseen=True)
+    else:
+        gained = {table: postings.of(night.engine, contract_of(table), night.parameters) for table in POSTINGS}
+        night.append_rows(gained)
     if _is_first(night):
         night.substitute("loyalty._restated_cards", "select distinct card_id from loyalty._pools")
     elif again:

@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -224,16 +224,13 @@ class Night:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def append(
-        self, table: str, select: str, day: date | None = None, *, unseen: bool = False, many: Sequence[str] = ()
-    ) -> int:
+    def append(self, table: str, select: str, day: date | None = None, *, unseen: bool = False) -> int:
         """Adds a SELECT's rows to a posting table, all of the partition ``day`` if given; returns how many.
 
-        ``unseen``: until ``attach_anew`` the table is read as it was. ``many``: there may be millions, in the order of
-        these columns (``Engine.write_many``).
+        ``unseen``: until ``attach_anew`` the table is read as it was.
         """
         read_already = table in self._attached
-        rows = self._commit(table, select, [], day, many)
+        rows = self._commit(table, select, [], day)
         if unseen and read_already:
             self._attached.add(table)
         return rows
@@ -255,6 +252,24 @@ class Night:
         directory = self.lake.fresh_directory(table, version)
         return self._add(table, version, [_moved(file, directory) for file in files])
 
+    def append_rows(self, tables: Mapping[str, pa.Table]) -> None:
+        """Adds rows to posting tables as they come; until ``attach_anew`` the tables are read as they were."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from kanta import postings
+
+        versions = {table: self.lake.next_version(table, self.state, self.seq) for table in tables}
+        attached = self._attached & set(tables)
+
+        def written(table: str) -> list[Path]:
+            directory = self.lake.fresh_directory(table, versions[table])
+            return postings.write(contract_of(table), tables[table], directory)
+
+        with ThreadPoolExecutor() as writers:
+            for table, files in zip(tables, writers.map(written, tables), strict=True):
+                self._add(table, versions[table], files)
+        self._attached |= attached
+
     def merge(self, table: str, files: list[Path]) -> None:
         """Writes what some of a table's files hold as one file for each partition."""
         contract = contract_of(table)
@@ -262,18 +277,13 @@ class Night:
         written = self.engine.write(contract, _rows_of(files), self.lake.fresh_directory(table, version))
         self._add(table, version, written, files)
 
-    def _commit(
-        self, table: str, select: str, values: list[Any], day: date | None = None, many: Sequence[str] = ()
-    ) -> int:
+    def _commit(self, table: str, select: str, values: list[Any], day: date | None = None) -> int:
         contract = contract_of(table)
         months = {value.isoformat()[:7] for value in (values or [day]) if value and contract.by_month}
         month = months.pop() if len(months) == 1 else None
         version = self.lake.next_version(table, self.state, self.seq)
         directory = self.lake.fresh_directory(table, version)
-        if many:
-            files = self.engine.write_many(contract, select, directory, self._named(select), many)
-        else:
-            files = self.engine.write(contract, select, directory, self._named(select), month)
+        files = self.engine.write(contract, select, directory, self._named(select), month)
         whole, mixed = self.lake.concerned(contract, self.state, values)
         rest = []
         if mixed:  # what they hold of other days stays

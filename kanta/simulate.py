@@ -63,7 +63,7 @@ def simulate(
         night.progress, steps = progress, progress or (lambda *_: None)
         steps("simulation", 0, 2)
         night.versions = programme.versions(Elsewhere(home.root, folder.resolve()), [], state.night)
-        for _ in loyalty.derive(night, everything=True, keep=("loyalty._entries_now", "loyalty._new_stays")):
+        for _ in loyalty.derive(night, everything=True, keep=("loyalty._folded_entries", "loyalty._new_stays")):
             pass
         steps("simulation", 1, 2)
         first = first or engine.value("select min(entry_date) from loyalty.entries") or last
@@ -95,7 +95,7 @@ def _lay_out(night: Night, recorded: list[programme.Version], first: date, last:
     engine.view(
         "simulation._entries",
         f"select 'published' as world, {columns}, {types} from loyalty.entries where entry_date <= $last group by all"
-        f" having points <> 0 union all select 'simulated', {columns}, entry_type from loyalty._entries_now"
+        f" having points <> 0 union all select 'simulated', {columns}, entry_type from loyalty._folded_entries"
         " where entry_date <= $last group by all having points <> 0",
         {"last": last},
     )

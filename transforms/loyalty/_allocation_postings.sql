@@ -4,21 +4,13 @@ with
 
 now as (
     select
-        pieces.debit_entry_id,
-        pieces.lot_id,
-        pieces.allocated_on,
-        pools.card_id,
-        cast(sum(pieces.points_h) * 0.01 as decimal(18, 2)) as points,
-        min(pieces.posted_date) as posted_date,
-        min(pieces.place) as place
-    from loyalty._folded_pieces as pieces
-    inner join loyalty._pools as pools
-        on pieces.pool = pools.pool
-    group by
-        pieces.debit_entry_id,
-        pieces.lot_id,
-        pieces.allocated_on,
-        pools.card_id
+        debit_entry_id,
+        lot_id,
+        allocated_on,
+        card_id,
+        points,
+        posted_date
+    from loyalty._folded_pieces
 ),
 
 published as (
@@ -42,8 +34,7 @@ matched as (
         coalesce(now.allocated_on, published.allocated_on) as allocated_on,
         coalesce(now.card_id, published.card_id) as card_id,
         coalesce(now.points, 0) - coalesce(published.points, 0) as points,
-        case when published.lot_id is null then greatest(now.posted_date, now.allocated_on) end as natural_date,
-        now.place
+        case when published.lot_id is null then now.posted_date else $business_date end as posted_date
     from now
     full outer join published
         on now.debit_entry_id = published.debit_entry_id
@@ -59,7 +50,6 @@ select
     allocated_on,
     points,
     card_id,
-    case when natural_date > $published_date then natural_date else $business_date end as posted_date,
-    place
+    posted_date
 from matched
 where points <> 0

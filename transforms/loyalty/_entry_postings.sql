@@ -20,9 +20,8 @@ now as (
         entries.line_no,
         entries.rule_id,
         entries.side,
-        entries.place,
         cards.again
-    from loyalty._entries_now as entries
+    from loyalty._folded_entries as entries
     inner join loyalty._scope_cards as cards
         on entries.card_id = cards.card_id
 ),
@@ -73,7 +72,6 @@ matched as (
         coalesce(now.side, published.side) as side,
         coalesce(now.points, 0) - coalesce(published.points, 0) as points,
         now.posted_date,
-        now.place,
         published.entry_id is not null as is_published,
         published.entry_id is null and taken.entry_id is not null as is_instead
     from now
@@ -112,8 +110,7 @@ select
     side,
     case when is_published or is_instead then entry_id end as corrected_entry_id,
     case when is_published then entry_type end as corrected_type,
-    $seq as seq,
-    place
+    $seq as seq
 from matched
 where
     points <> 0

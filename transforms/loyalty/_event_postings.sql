@@ -32,7 +32,7 @@ moved as (
         named.related_event_id,
         named.version as programme_version,
         min(entries.posted_date) as posted_date
-    from loyalty._entries_now as entries
+    from loyalty._folded_entries as entries
     left join named
         on entries.event_id = named.event_id
     where entries.entry_type in ('refund', 'transfer_in', 'transfer_out')
@@ -49,20 +49,16 @@ said as (
         event_type,
         business_date,
         occurred_at,
-        cast(points_h * 0.01 as decimal(18, 2)) as points,
+        points,
         usable_from,
         expires_on,
-        document_id as transaction_id,
+        transaction_id,
         line_no,
         rule_id,
         related_event_id,
-        version as programme_version,
-        case
-            when greatest(posted_date, business_date) > $published_date then greatest(posted_date, business_date)
-            else $business_date
-        end as posted_date
-    from loyalty._events
-    where points_h <> 0
+        programme_version,
+        posted_date
+    from loyalty._folded_events
 ),
 
 now as (

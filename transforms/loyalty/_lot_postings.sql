@@ -4,29 +4,25 @@ with
 
 now as (
     select
-        folded.lot_id,
-        pools.card_id,
-        pools.program_id,
-        pools.reward_point_id,
-        folded.earned_on,
-        folded.usable_from,
-        folded.expires_on,
-        folded.event_id,
-        folded.entry_id,
-        folded.order_at,
-        folded.order_document,
-        folded.rank,
-        folded.document_id,
-        folded.line_no,
-        folded.rule_id,
-        folded.opened_on,
-        cast(folded.points_h * 0.01 as decimal(18, 2)) as points,
-        folded.posted_date,
-        folded.place
-    from loyalty._folded_lots as folded
-    inner join loyalty._pools as pools
-        on folded.pool = pools.pool
-    where not folded.carried
+        lot_id,
+        card_id,
+        program_id,
+        reward_point_id,
+        earned_on,
+        usable_from,
+        expires_on,
+        event_id,
+        entry_id,
+        order_at,
+        order_document,
+        rank,
+        document_id,
+        line_no,
+        rule_id,
+        points,
+        posted_date
+    from loyalty._folded_lots
+    where not carried
 ),
 
 published as (
@@ -72,8 +68,7 @@ matched as (
         case when now.lot_id is null then published.line_no else now.line_no end as line_no,
         case when now.lot_id is null then published.rule_id else now.rule_id end as rule_id,
         coalesce(now.points, 0) - coalesce(published.points, 0) as points,
-        case when published.lot_id is null then greatest(now.posted_date, now.opened_on) end as natural_date,
-        now.place
+        case when published.lot_id is null then now.posted_date else $business_date end as posted_date
     from now
     full outer join published
         on now.lot_id = published.lot_id
@@ -101,7 +96,6 @@ select
     document_id,
     line_no,
     rule_id,
-    case when natural_date > $published_date then natural_date else $business_date end as posted_date,
-    place
+    posted_date
 from matched
 where points <> 0

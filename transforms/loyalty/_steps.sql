@@ -1,6 +1,7 @@
 -- What the kernel folds: open lots and deficits first, then tonight's events, in the total order of each account.
 -- grain: account_no, step
--- why: kind, flags, source and partner are the kernel's own numbers (kanta/ledger.py). A date begins with replaced cards, by
+-- why: kind, flags, source and partner are the kernel's own numbers (kanta/ledger.py); said_h, occurred_at,
+-- related_event_id and version are for the event that is posted. A date begins with replaced cards, by
 -- old card, then with cards that join a customer (day_part).
 with
 
@@ -82,6 +83,7 @@ events as (
         events.business_date,
         2 as day_part,
         abs(events.points_h) as points_h,
+        events.points_h as said_h,
         events.usable_from,
         events.expires_on,
         events.event_id,
@@ -93,6 +95,9 @@ events as (
         events.rule_id,
         events.event_type,
         events.posted_date,
+        events.occurred_at,
+        events.related_event_id,
+        events.version,
         case when events.event_type = 'earn' then reward_points.maximum_h end as ceiling,
         sources.source,
         portions.portion_no as partner
@@ -254,6 +259,10 @@ select
     rule_id,
     event_type,
     posted_date,
+    coalesce(said_h, 0) as said_h,
+    occurred_at,
+    related_event_id,
+    version,
     coalesce(ceiling, 0) as ceiling,
     coalesce(source, -1) as source,
     coalesce(partner, -1) as partner

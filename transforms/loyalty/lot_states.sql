@@ -9,9 +9,9 @@ cards as (
 
 lots as (
     select
-        pools.card_id,
-        pools.program_id,
-        pools.reward_point_id,
+        folded.card_id,
+        folded.program_id,
+        folded.reward_point_id,
         folded.lot_id,
         folded.earned_on,
         folded.usable_from,
@@ -24,14 +24,12 @@ lots as (
         folded.document_id,
         folded.line_no,
         folded.rule_id,
-        cast(folded.points_h * 0.01 as decimal(18, 2)) as points,
-        cast((folded.points_h - folded.remaining_h) * 0.01 as decimal(18, 2)) as taken
+        folded.points,
+        folded.points - folded.remaining as taken
     from loyalty._folded_lots as folded
-    inner join loyalty._pools as pools
-        on folded.pool = pools.pool
     inner join cards
-        on pools.card_id = cards.card_id
-    where folded.remaining_h > 0
+        on folded.card_id = cards.card_id
+    where folded.remaining > 0
 
     union all by name
 

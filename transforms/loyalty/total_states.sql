@@ -9,7 +9,7 @@ select
     -coalesce(sum(entries.points) filter (where entries.side = 'used'), 0) as used,
     -coalesce(sum(entries.points) filter (where entries.side = 'expired'), 0) as expired,
     coalesce(sum(entries.points) filter (where entries.side = 'written_off'), 0) as written_off
-from loyalty._entries_now as entries
+from loyalty._folded_entries as entries
 inner join loyalty._restated_cards as cards
     on entries.card_id = cards.card_id
 group by

@@ -1,0 +1,82 @@
+"""What accounts gain that nothing was posted of before: the fold's own rows, written as they come.
+
+Where an account is worked out again, SQL compares with what is published (``transforms/loyalty/_*_postings.sql``); for
+all others there is nothing to compare, and in a replay these are most of the rows there are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from kanta.contracts import Contract
+from kanta.engine import Engine, Parameters
+
+#: What the fold leaves for each posting table.
+_FOLDED = {
+    "loyalty.events": "loyalty._folded_events",
+    "loyalty.entries": "loyalty._folded_entries",
+    "loyalty.lot_postings": "loyalty._folded_lots",
+    "loyalty.allocations": "loyalty._folded_pieces",
+}
+
+#: Rows of a group in a file: what a reader skips or reads whole.
+_GROUP = 122_880
+
+
+_MOVED = "select {} from {} where {} in ('refund', 'transfer', 'transfer_in', 'transfer_out')"
+
+
+def of(engine: Engine, contract: Contract, parameters: Parameters) -> pa.Table:
+    """The rows a posting table gains, in its columns and the fold's order."""
+    rows = engine.registered(_FOLDED[contract.name])
+    if contract.name == "loyalty.lot_postings":
+        rows = _where(rows, pc.invert(rows["carried"]))
+    elif contract.name == "loyalty.allocations":
+        rows = _where(rows, pc.not_equal(rows["points"], pa.scalar(0, pa.decimal128(18, 2))))
+    rows = _in_columns(rows, contract, parameters["seq"])
+    moved = _MOVED.format("count(*)", "loyalty._folded_entries", "entry_type")
+    if contract.name == "loyalty.events" and engine.value(moved):
+        rows = pa.concat_tables([rows, _moved(engine, contract, parameters).cast(rows.schema)])
+    return rows
+
+
+def _moved(engine: Engine, contract: Contract, parameters: Parameters) -> pa.Table:
+    """Events of what moved points, which are known from their entries: a few, told by their model."""
+    columns = ", ".join(f'cast("{column.name}" as {column.type}) as "{column.name}"' for column in contract.columns)
+    sql = _MOVED.format(columns, "loyalty._event_postings", "event_type") + " order by event_id, card_id"
+    return engine.arrow(sql, parameters)
+
+
+def _in_columns(rows: pa.Table, contract: Contract, seq: int) -> pa.Table:
+    made = {"seq": pa.array(np.full(len(rows), seq))}
+    for name in set(contract.names) - set(rows.column_names) - set(made):
+        made[name] = pa.nulls(len(rows), pa.string())
+    return pa.table({name: made[name] if name in made else rows[name] for name in contract.names})
+
+
+def _where(rows: pa.Table, chosen: pa.ChunkedArray) -> pa.Table:
+    return rows if pc.all(chosen).as_py() in (True, None) else rows.filter(chosen)
+
+
+def write(contract: Contract, rows: pa.Table, directory: Path) -> list[Path]:
+    """Writes rows in their order as Parquet files, one for each month of the partition's column; returns the files."""
+    days = rows[contract.partition].to_numpy().astype("datetime64[M]")
+    files = []
+    for month in np.unique(days):
+        of_month = days == month
+        file = directory / f"{contract.partition}_month={month}" / "data_0.parquet"
+        file.parent.mkdir(parents=True)
+        chosen = rows if of_month.all() else rows.filter(pa.array(of_month))
+        chosen = chosen.unify_dictionaries()
+        few = [field.name for field in chosen.schema if not pa.types.is_string(field.type)]
+        pq.write_table(
+            chosen, file, row_group_size=_GROUP, use_dictionary=few, compression="zstd", compression_level=1,
+            store_decimal_as_integer=True, store_schema=False,
+        )  # fmt: skip
+        files.append(file)
+    return files
