@@ -30,6 +30,10 @@ Parameters = Mapping[str, Any]
 MEMORY_LIMIT = "2000MB"
 
 
+#: As many rows as a piece of an Arrow table may have: it is one, and need not be put together.
+_ROWS = 2**31 - 1
+
+
 def literal(value: object) -> str:
     """A value as SQL text, for the few statements that take no parameters."""
     if isinstance(value, date):
@@ -210,7 +214,7 @@ class Engine:
     def arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
         """The result as one Arrow table."""
         try:
-            result: pa.Table = self.con.sql(_parsed(sql), params=_named(_parsed(sql), parameters)).to_arrow_table()
+            result: pa.Table = self.con.sql(_parsed(sql), params=_named(_parsed(sql), parameters)).to_arrow_table(_ROWS)
         except duckdb.Error as error:
             raise refusal("query", sql, error) from error
         return result

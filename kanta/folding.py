@@ -70,7 +70,7 @@ class Days:
 def fold(engine: Engine, business_date: date, published_date: date) -> None:
     """Runs the kernel over ``loyalty._steps`` up to the end of a day and registers what comes out as tables.
 
-    Of what was not posted before these are the columns of the postings, each row with its place in the fold.
+    Of what was not posted before these are the columns of the postings, in the order of the fold.
     """
     days = Days(business_date.toordinal() - EPOCH, published_date.toordinal() - EPOCH)
     pools = engine.arrow("select * from loyalty._pools order by pool")
@@ -86,16 +86,11 @@ def fold(engine: Engine, business_date: date, published_date: date) -> None:
             "select * from loyalty._steps where account_no > $from_account and account_no <= $to_account" + _ORDER,
             {"from_account": begin, "to_account": account},
         )
-        for name, table in _batch(batch.combine_chunks(), pools, portions, days).items():
-            parts[name].append(_numbered(table, sum(map(len, parts[name]))))
+        for name, table in _batch(batch, pools, portions, days).items():
+            parts[name].append(table)
         begin, size = account, 0
     for name, target in _TABLES.items():
         engine.register(target, pa.concat_tables(parts[name]))
-
-
-def _numbered(table: pa.Table, before: int) -> pa.Table:
-    """A batch's rows with their place among those of all batches, so that they are sorted by one number."""
-    return table.append_column("place", pa.array(np.arange(before, before + len(table))))
 
 
 def _portions(engine: Engine) -> ledger.Portions:

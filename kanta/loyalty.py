@@ -7,7 +7,6 @@ fact, and only the difference is posted (spec 2-loyalty section 8). Both take th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
@@ -16,7 +15,7 @@ from kanta import accounts, folding, postings, slices
 from kanta.contracts import contract_of
 from kanta.errors import KantaError
 from kanta.models import models
-from kanta.night import Night
+from kanta.night import Night, renamed_in
 
 #: Tiers feed on points and points on tiers; each pass settles at least one more tier change of every card.
 MOST_PASSES = 200
@@ -54,6 +53,7 @@ _TOUCHED = ("loyalty._touched_accounts", "loyalty._scope_cards")
 FACTS = (
     "loyalty._documents",
     "loyalty._lines",
+    "loyalty._returned_lines",
     "loyalty._tenders",
     "loyalty._enrolments",
     "loyalty._channel_schemes",
@@ -200,8 +200,9 @@ def _settle_tiers(night: Night) -> None:
         if caps_matter:
             night.define("loyalty._events")
             _fold(night)
-        else:  # a pass asks for a few columns of them only
-            night.unworked("loyalty._events")
+        else:  # a pass asks what each document came to, not each line
+            engine.define("loyalty._earned_sums", _EARNED_SUMS)
+            night.unworked("loyalty._events", **{"loyalty._earned_lines": "loyalty._earned_sums"})
         engine.define("loyalty._credited", _CREDITED if caps_matter else f"select * from ({_NOTHING_CREDITED}) limit 0")
         night.define(*TIERS)
         night.log["tier_passes"] = max(passes, night.log.get("tier_passes", 0))
@@ -225,6 +226,14 @@ def _settle_tiers(night: Night) -> None:
     if not caps_matter:
         night.define("loyalty._events")
         _fold(night)
+
+
+#: What each document earned, as of one line; what earned and what cost points are kept apart.
+_EARNED_SUMS = """
+select application_no, direction, 0 as line_no, cast(sum(points_h) as bigint) as points_h
+from loyalty._earned_lines
+group by application_no, direction, points_h > 0
+"""
 
 
 #: Documents for which a rule that names a tier may say something else than in the last pass.
@@ -255,10 +264,7 @@ def _earn_again(night: Night) -> None:
     engine = night.engine
     renamed = {"loyalty._documents": "loyalty._documents_again"} | {step: f"{step}_again" for step in EARNED}
     for step in EARNED:
-        sql = models()[step].sql
-        for name, again in renamed.items():
-            sql = re.sub(rf"\b{re.escape(name)}\b", again, sql)
-        engine.define(renamed[step], sql)
+        engine.define(renamed[step], renamed_in(models()[step].sql, renamed))
     engine.define(
         "loyalty._applications_before",
         "select application_no from loyalty._applicable_rules"
@@ -300,22 +306,29 @@ def _fold(night: Night) -> None:
 
 def post(night: Night) -> None:
     """Writes the postings of the accounts just worked out, and their states where older ones no longer hold."""
-    again = night.engine.value("select count(*) from loyalty._scope_cards where again")
-    if again:
-        for table, found in POSTINGS.items():
-            night.append(table, f"select * from {found}", unseen=True)
-    else:
-        gained = {table: postings.of(night.engine, contract_of(table), night.parameters) for table in POSTINGS}
-        night.append_rows(gained)
-    if _is_first(night):
-        night.substitute("loyalty._restated_cards", "select distinct card_id from loyalty._pools")
-    elif again:
-        night.define("loyalty._restated_cards")
-    else:
+    if not night.engine.value("select count(*) from loyalty._scope_cards where again"):
+        _post_as_folded(night)
         return
+    for table, found in POSTINGS.items():
+        night.append(table, f"select * from {found}", unseen=True)
+    night.define("loyalty._restated_cards")
     if night.engine.value("select count(*) from loyalty._restated_cards"):
         for table in STATES:
             night.append(table, models()[table].sql, unseen=True)
+
+
+def _post_as_folded(night: Night) -> None:
+    """Nothing was posted before of what is new: the rows are written as the fold left them."""
+    gained = {table: postings.of(night.engine, contract_of(table), night.parameters) for table in POSTINGS}
+    states = _is_first(night)
+    if states:
+        night.substitute("loyalty._restated_cards", "select distinct card_id from loyalty._pools")
+        gained["loyalty.lot_states"] = postings.states(
+            night.engine, contract_of("loyalty.lot_states"), night.parameters
+        )
+    night.append_rows(gained)
+    if states and len(gained["loyalty.lot_states"]):
+        night.append("loyalty.total_states", models()["loyalty.total_states"].sql, unseen=True)
 
 
 def _is_first(night: Night) -> bool:

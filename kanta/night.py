@@ -8,11 +8,13 @@ The command line and the DAGs call the very same functions.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -53,6 +55,7 @@ class Night:
     log: dict[str, Any] = field(default_factory=dict)
     progress: Callable[[str, int, int], None] | None = None
     _attached: set[str] = field(default_factory=set)
+    _writing: list[tuple[str, str, Future[list[Path]]]] = field(default_factory=list)
 
     @property
     def seq(self) -> int:
@@ -144,6 +147,7 @@ class Night:
 
     def attach_anew(self, *tables: str) -> None:
         """Makes tables readable as they are by now."""
+        self.rows_written()
         self._attached.difference_update(tables)
         self.attach(*tables)
 
@@ -186,12 +190,15 @@ class Night:
             self.engine.define(name, model.sql, self._of(model.parameters))
             self._attached.add(name)
 
-    def unworked(self, *names: str) -> None:
-        """Makes private models readable without working them out: who reads one works out what it asks for."""
+    def unworked(self, *names: str, **instead: str) -> None:
+        """Makes private models readable without working them out: who reads one works out what it asks for.
+
+        ``instead``: what they read in the place of a table.
+        """
         for name in names:
             model = models.models()[name]
             self._attach_inputs(model)
-            self.engine.view(name, model.sql, self._of(model.parameters))
+            self.engine.view(name, renamed_in(model.sql, instead), self._of(model.parameters))
             self._attached.add(name)
 
     def _attach_inputs(self, model: models.Model) -> None:
@@ -219,7 +226,7 @@ class Night:
             if bare not in narrowed:
                 self.attach(table)
                 self.engine.view(cut, f"select * from {table} where card_id in (select card_id from {cards})", {})
-            sql = re.sub(rf"\b{re.escape(table)}\b", cut, sql)
+            sql = renamed_in(sql, {table: cut})
         self.engine.define(name, sql, self._of(model.parameters))
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,21 +260,26 @@ class Night:
         return self._add(table, version, [_moved(file, directory) for file in files])
 
     def append_rows(self, tables: Mapping[str, pa.Table]) -> None:
-        """Adds rows to posting tables as they come; until ``attach_anew`` the tables are read as they were."""
+        """Adds rows to posting tables as they come, while the next are worked out (``rows_written``)."""
         from concurrent.futures import ThreadPoolExecutor
 
         from kanta import postings
 
-        versions = {table: self.lake.next_version(table, self.state, self.seq) for table in tables}
-        attached = self._attached & set(tables)
+        self.rows_written()
+        writers = ThreadPoolExecutor(os.cpu_count())
+        for table, rows in tables.items():
+            version = self.lake.next_version(table, self.state, self.seq)
+            directory = self.lake.fresh_directory(table, version)
+            files = writers.submit(postings.write, contract_of(table), rows, directory)
+            self._writing.append((table, version, files))
+        writers.shutdown(wait=False)
 
-        def written(table: str) -> list[Path]:
-            directory = self.lake.fresh_directory(table, versions[table])
-            return postings.write(contract_of(table), tables[table], directory)
-
-        with ThreadPoolExecutor() as writers:
-            for table, files in zip(tables, writers.map(written, tables), strict=True):
-                self._add(table, versions[table], files)
+    def rows_written(self) -> None:
+        """Waits for the rows last added; until ``attach_anew`` their tables are read as they were."""
+        writing, self._writing = self._writing, []
+        attached = self._attached & {table for table, _, _ in writing}
+        for table, version, files in writing:
+            self._add(table, version, files.result())
         self._attached |= attached
 
     def merge(self, table: str, files: list[Path]) -> None:
@@ -304,6 +316,13 @@ class Night:
 
     def _named(self, select: str) -> Mapping[str, Any]:
         return {name: value for name, value in self.parameters.items() if f"${name}" in select}
+
+
+def renamed_in(sql: str, names: Mapping[str, str]) -> str:
+    """The SELECT with other tables in the place of those it reads."""
+    for name, other in names.items():
+        sql = re.sub(rf"\b{re.escape(name)}\b", other, sql)
+    return sql
 
 
 def _moved(file: Path, directory: Path) -> Path:

@@ -52,6 +52,18 @@ def _moved(engine: Engine, contract: Contract, parameters: Parameters) -> pa.Tab
     return engine.arrow(sql, parameters)
 
 
+def states(engine: Engine, contract: Contract, parameters: Parameters) -> pa.Table:
+    """The first states of the cards just worked out: what begins each, and its open lots (``loyalty.lot_states``)."""
+    lots = engine.registered("loyalty._folded_lots")
+    lots = lots.filter(pc.greater(lots["remaining"], pa.scalar(0, pa.decimal128(18, 2))))
+    taken = pc.subtract(lots["points"], lots["remaining"]).cast(pa.decimal128(18, 2))
+    lots = _in_columns(lots.append_column("taken", taken), contract, parameters["seq"])
+    cards = engine.arrow("select distinct card_id from loyalty._pools order by card_id")
+    nothing = {field.name: pa.nulls(len(cards), field.type) for field in lots.schema}
+    begun = {"card_id": cards["card_id"].dictionary_encode(), "seq": np.full(len(cards), parameters["seq"])}
+    return pa.concat_tables([pa.table({**nothing, **begun}, lots.schema), lots])
+
+
 def _in_columns(rows: pa.Table, contract: Contract, seq: int) -> pa.Table:
     made = {"seq": pa.array(np.full(len(rows), seq))}
     for name in set(contract.names) - set(rows.column_names) - set(made):
@@ -64,15 +76,16 @@ def _where(rows: pa.Table, chosen: pa.ChunkedArray) -> pa.Table:
 
 
 def write(contract: Contract, rows: pa.Table, directory: Path) -> list[Path]:
-    """Writes rows in their order as Parquet files, one for each month of the partition's column; returns the files."""
-    days = rows[contract.partition].to_numpy().astype("datetime64[M]")
+    """Writes rows in their order as Parquet files, one for each partition: a month, or a value; returns the files."""
+    parts, folder = rows[contract.partition].to_numpy(), contract.partition
+    if contract.by_month:
+        parts, folder = parts.astype("datetime64[M]"), f"{folder}_month"
     files = []
-    for month in np.unique(days):
-        of_month = days == month
-        file = directory / f"{contract.partition}_month={month}" / "data_0.parquet"
+    for part in np.unique(parts):
+        of_part = parts == part
+        file = directory / f"{folder}={part}" / "data_0.parquet"
         file.parent.mkdir(parents=True)
-        chosen = rows if of_month.all() else rows.filter(pa.array(of_month))
-        chosen = chosen.unify_dictionaries()
+        chosen = (rows if of_part.all() else rows.filter(pa.array(of_part))).unify_dictionaries()
         few = [field.name for field in chosen.schema if not pa.types.is_string(field.type)]
         pq.write_table(
             chosen, file, row_group_size=_GROUP, use_dictionary=few, compression="zstd", compression_level=1,

@@ -2,14 +2,6 @@
 -- grain: document_id, line_no, card_id, program_id, reward_point_id
 with
 
-returned as (
-    select distinct
-        original_transaction_id as document_id,
-        original_line_no as line_no
-    from loyalty._lines
-    where kind = 'return'
-),
-
 documents as (
     select
         documents.document_no,
@@ -17,7 +9,7 @@ documents as (
         documents.card_id,
         returned.line_no
     from loyalty._documents as documents
-    inner join returned
+    inner join loyalty._returned_lines as returned
         on documents.document_id = returned.document_id
     where documents.activity_type is null
 )
