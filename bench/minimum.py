@@ -2,7 +2,7 @@
 
 One point for a dollar, by receipt, 14 days until it is usable, three months until it is gone: DuckDB adds receipts up,
 one compiled loop folds them. No names of entries, no lots kept, nothing written but the balances; a return could not be
-undone from it. ``--by-line`` spreads each receipt's points over its lines, as anything must that undoes returns.
+undone from it. ``--by-line`` spreads each receipt's points over its lines, as anything must that undoes returns, in a loop as well.
 """
 
 from __future__ import annotations
@@ -25,36 +25,48 @@ where lines.kind = 'sale' and coalesce(lines.eligible_points, true)
 group by receipts.transaction_id, cards.card_no, receipts.business_date
 """
 
-BY_LINE = """
-with priced as (
-    select
-        receipts.transaction_id, cards.card_no, receipts.business_date, lines.line_no, lines.net_amount as net,
-        sum(lines.net_amount) over (partition by receipts.transaction_id) as paid
-    from {lines} as lines
-    inner join {transactions} as receipts using (transaction_id)
-    inner join cards using (loyalty_card_id)
-    where lines.kind = 'sale' and coalesce(lines.eligible_points, true)
-),
-shares as (
-    select *, cast(floor(paid) as bigint) as points, cast(net * 100 as hugeint) * cast(floor(paid) as bigint) as product
-    from priced where paid >= 1
-),
-ranked as (
-    select
-        *,
-        product // cast(paid * 100 as hugeint) as share,
-        row_number() over (
-            partition by transaction_id order by product % cast(paid * 100 as hugeint) desc, line_no
-        ) as place
-    from shares
-)
+RECEIPTS = """
+create table receipts as
 select
-    card_no, business_date,
-    100 * cast(share + case
-        when place <= points - sum(share) over (partition by transaction_id) then 1 else 0
-    end as bigint) as points_h
-from ranked
+    transaction_id, card_no, business_date,
+    row_number() over (order by card_no, business_date, transaction_id) - 1 as receipt_no
+from {transactions} inner join cards using (loyalty_card_id)
 """
+
+BY_LINE = """
+select receipt_no, card_no, cast(net_amount * 100 as bigint) as cents
+from {lines} as lines
+inner join receipts using (transaction_id)
+where kind = 'sale' and coalesce(eligible_points, true)
+order by receipt_no, line_no
+"""
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def spread(receipt, cents):  # type: ignore[no-untyped-def]
+    """Hundredths of points each line earned: a receipt's whole dollars by largest remainder, ties to the first line."""
+    points, first = np.zeros(len(receipt), np.int64), 0
+    while first < len(receipt):
+        end, paid = first, 0
+        while end < len(receipt) and receipt[end] == receipt[first]:
+            paid += cents[end]
+            end += 1
+        whole = paid // 100
+        left = whole
+        if whole > 0:
+            for i in range(first, end):
+                points[i] = whole * cents[i] // paid
+                left -= points[i]
+        while whole > 0 and left > 0:
+            best, most = -1, 0
+            for i in range(first, end):
+                over = whole * cents[i] - points[i] * paid
+                if over > most:
+                    best, most = i, over
+            points[best] += 1
+            left -= 1
+        first = end
+    return points * 100
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -79,15 +91,26 @@ def work_out(lines: str, transactions: str, through: str, *, by_line: bool = Fal
         "create table cards as select loyalty_card_id, row_number() over (order by loyalty_card_id) - 1 as card_no"
         f" from (select distinct loyalty_card_id from {tables['transactions']} where loyalty_card_id is not null)"
     )
-    select = (BY_LINE if by_line else BY_RECEIPT).format(**tables)
-    events = con.execute(
-        "select card_no, business_date - date '1970-01-01' as day, points_h,"
-        " business_date + 14 - date '1970-01-01' as usable,"
-        " cast(business_date + interval 3 months as date) - date '1970-01-01' as expires"
-        f" from ({select}) where points_h > 0 order by card_no, business_date"
-    ).fetchnumpy()
+    if by_line:
+        con.execute(RECEIPTS.format(**tables))
+        found = con.execute(BY_LINE.format(**tables)).fetchnumpy()
+        receipt, card, cents = (np.asarray(column, np.int64) for column in found.values())
+        days = con.execute(
+            "select business_date - date '1970-01-01' as day, business_date + 14 - date '1970-01-01' as usable,"
+            " cast(business_date + interval 3 months as date) - date '1970-01-01' as expires"
+            " from receipts order by receipt_no"
+        ).fetchnumpy()
+        day, usable, expires = (np.asarray(column, np.int64)[receipt] for column in days.values())
+        columns = [card, day, spread(receipt, cents), usable, expires]
+    else:
+        events = con.execute(
+            "select card_no, business_date - date '1970-01-01' as day, points_h,"
+            " business_date + 14 - date '1970-01-01' as usable,"
+            " cast(business_date + interval 3 months as date) - date '1970-01-01' as expires"
+            f" from ({BY_RECEIPT.format(**tables)}) where points_h > 0 order by card_no, business_date"
+        ).fetchnumpy()
+        columns = [np.asarray(column, np.int64) for column in events.values()]
     names = [name for (name,) in con.execute("select loyalty_card_id from cards order by card_no").fetchall()]
-    columns = [np.asarray(column, np.int64) for column in events.values()]
     last = con.execute(f"select date '{through}' - date '1970-01-01'").fetchall()[0][0]
     return [
         (name, issued // 100, (issued - unvested - expired) // 100, unvested // 100, expired // 100)

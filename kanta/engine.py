@@ -30,6 +30,9 @@ Parameters = Mapping[str, Any]
 MEMORY_LIMIT = "2000MB"
 
 
+# Large columns come and go all the time; Arrow's own allocator takes six times as long to fetch the memory for them.
+pa.set_memory_pool(pa.system_memory_pool())
+
 #: As many rows as a piece of an Arrow table may have: it is one, and need not be put together.
 _ROWS = 2**31 - 1
 

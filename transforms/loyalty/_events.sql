@@ -49,7 +49,9 @@ earned as (
         case when earned.direction = 1 then 6 else 2 end as rank,
         documents.occurred_at as order_at,
         documents.document_id as order_document,
-        'line:' || documents.document_id || ':' || earned.line_no as line_id
+        case
+            when capped.reward_point_id is not null then 'line:' || documents.document_id || ':' || earned.line_no
+        end as line_id
     from loyalty._earned_lines as earned
     inner join loyalty._applicable_rules as applications
         on earned.application_no = applications.application_no
@@ -60,6 +62,12 @@ earned as (
     inner join programme.point_dates as dates
         on documents.business_date = dates.business_date
         and rules.reward_point_id = dates.reward_point_id
+    left join (
+        select distinct reward_point_id
+        from programme.reward_points
+        where maximum_h is not null
+    ) as capped
+        on rules.reward_point_id = capped.reward_point_id
 ),
 
 taken_back as (
