@@ -2,7 +2,7 @@
 
 One point for a dollar, by receipt, 14 days until it is usable, three months until it is gone: DuckDB adds receipts up,
 one compiled loop folds them. No names of entries, no lots kept, nothing written but the balances; a return could not be
-undone from it. ``--by-line`` spreads each receipt's points over its lines, as anything must that undoes returns, in a loop as well.
+undone from it. ``--by-line`` spreads each receipt's points over its lines, as anything must that undoes returns.
 """
 
 from __future__ import annotations

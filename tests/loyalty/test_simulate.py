@@ -55,9 +55,15 @@ def doubled(lived: Home) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(lived: Home, doubled: Path) -> dict[str, Any]:
+def told() -> list[tuple[str, int, int]]:
+    """What was said meanwhile of how far it is."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(lived: Home, doubled: Path, told: list[tuple[str, int, int]]) -> dict[str, Any]:
     before = contents(lived)
-    result = simulate.simulate(lived, doubled)
+    result = simulate.simulate(lived, doubled, progress=lambda *step: told.append(step))
     assert contents(lived) == before
     assert before
     return result
@@ -85,6 +91,11 @@ def test_the_other_programme_judges_every_fact_and_the_home_stays_as_it_was(foun
     assert cards == [("A", 55, 110), ("B", 8, 16)]
     months = [(row["month"], row["issued_simulated"], row["outstanding_simulated"]) for row in found["months"]]
     assert months == [(date(2026, 1, 1), 100, 100), (date(2026, 2, 1), 26, 126)]
+
+
+@pytest.mark.usefixtures("found")
+def test_who_waits_is_told_how_far_it_is(told: list[tuple[str, int, int]]) -> None:
+    assert [step for step in told if step[0] == "simulation"] == [("simulation", done, 2) for done in range(3)]
 
 
 def test_a_period_counts_what_falls_in_it_and_holds_what_came_before(lived: Home, doubled: Path) -> None:
