@@ -18,7 +18,7 @@ import time
 from datetime import date, timedelta
 from pathlib import Path
 
-from kanta import night
+from kanta import maintenance, night
 from kanta.contracts import contract_of
 from kanta.home import Home
 from kanta.lake import Lake
@@ -92,6 +92,7 @@ def operations(day: date, customers: int, count: int) -> dict[str, str]:
     whom = f"'C' || lpad(cast(hash(n * 7919 + {day.toordinal()}) % {customers} as varchar), 8, '0')"
     anothers = f"'+35840' || 1000000 + hash(n * 104729 + {day.toordinal()}) % {min(customers, 8_000_000)}"
     name = f"'{day}-' || n as operation_id"
+    fresh = f"(n + {day.toordinal() * count})"  # no other night's, so that people do not come to share what they have
     return {
         "customers": _rows(
             "customers", day,
@@ -100,14 +101,14 @@ def operations(day: date, customers: int, count: int) -> dict[str, str]:
             f" cast(timestamptz '{day} 08:00:00+00' + n * interval 1 second as timestamptz) as operated_at,"
             f" 'S1' as channel_id, case when n % 10 > 0 then {whom} end as customer_id,"
             f" case when n % 10 = 0 then 'guid-{day}-' || n end as async_id, 'person' as customer_type,"
-            " case when n % 10 = 0 then 'New' || n end as last_name,"
+            f" case when n % 10 = 0 then 'New' || {fresh} end as last_name,"
             f" case when n % 10 = 1 then {anothers}"
-            f" else '+35841' || 1000000 + (n + {day.toordinal() * count}) % 8000000 end as phone",
+            f" else '+35841' || 1000000 + {fresh} % 8000000 end as phone",
             count,
         ),
         "customer_contacts": _rows(
             "customer_contacts", day,
-            f"{name}, 'email' as kind, 'third' || n || '@shop.com' as value, n % 2 = 0 as marketing_consent",
+            f"{name}, 'email' as kind, 'third' || {fresh} || '@shop.com' as value, n % 2 = 0 as marketing_consent",
             count, "n % 3 = 0",
         ),
         "customer_addresses": _rows(
@@ -122,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--operations", type=int, default=50_000)
-    parser.add_argument("--nights", type=int, default=5)
+    parser.add_argument("--nights", type=int, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
         home = Home(Path(folder))
@@ -140,7 +141,12 @@ def main() -> None:
             log = night.run_stage(home, "customers", day)
             found[f"night_{number}_seconds"] = round(time.perf_counter() - begun, 1)
             found[f"night_{number}_cpu_seconds"] = round(time.process_time() - used, 1)
+            found[f"night_{number}_operations"] = log["written"]["customers.operation_versions"]
             Lake(home).publish(day)
+            if number % 7 == 0:
+                begun = time.perf_counter()
+                maintenance.run(home)
+                found[f"maintenance_{number}_seconds"] = round(time.perf_counter() - begun, 1)
         found["last_log"] = {name: value for name, value in log.items() if isinstance(value, int)}
         found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps(found, indent=1))

@@ -49,7 +49,7 @@ WRITTEN = {
     "customers.operation_versions": "customers._operation_audit",
 }
 
-#: A customer with more addresses than this is told of (spec/3-customers.md rule 5).
+#: A customer with more addresses than this is told of (spec/3-customers.md rule 5), and one with more contacts.
 CROWDED = 1_000
 
 #: Why an operation or an attribute is set aside, in words; the rules of spec 3-customers.
@@ -88,16 +88,26 @@ def work_out(night: Night) -> None:
     _read_contacts(night)
     _read_attributes(night)
     night.define(*READ)
-    if crowded := engine.value(
-        "select count(*) from (select account from customers._address_history"
-        f" group by account having count(distinct address_id) > {CROWDED})"
-    ):
-        night.log["over_1000_addresses"] = int(crowded)
+    _tell_crowded(night)
     night.log["customers"] = int(engine.value("select count(*) from customers._concerned"))
     for table, step in WRITTEN.items():
         _add(night, table, step)
     _set_aside(night)
     _find_duplicates(night)
+
+
+def _tell_crowded(night: Night) -> None:
+    """Counts tonight's customers with more addresses or contacts than people have; all of them are kept."""
+    for what, step, one in (
+        ("addresses", "customers._address_history", "address_id"),
+        ("contacts", "customers._contact_history", "contact_no"),
+    ):
+        crowded = night.engine.value(
+            f"select count(*) from (select account from {step} where account in (select id from customers._concerned)"
+            f" group by account having count(distinct {one}) > {CROWDED})"
+        )
+        if crowded:
+            night.log[f"over_{CROWDED}_{what}"] = int(crowded)
 
 
 def _add(night: Night, table: str, step: str) -> None:
@@ -320,7 +330,7 @@ def _find_duplicates(night: Night) -> None:
 
     model = models.models()["customers.likely_duplicates"]
     night.attach(*(name for name in model.inputs if not name.split(".")[1].startswith("_")))
-    night.engine.define("customers._duplicates_now", model.sql)
+    night.engine.define("customers._duplicates_now", model.sql, night.parameters)
     before, now = "select * from customers.likely_duplicates", "select * from customers._duplicates_now"
     difference = f"({before} except {now}) union all ({now} except {before})"
     if night.engine.value(f"select count(*) from ({difference})"):
@@ -333,9 +343,10 @@ def _find_duplicates(night: Night) -> None:
 
 
 def forget_superseded(night: Night) -> int:
-    """Drops versions that no longer count from tables of which they are the greater part; returns how many.
+    """Drops versions that no longer count from tables of which they are more than a third; returns how many.
 
-    Readers of earlier nights keep their files, as with any table that was changed.
+    So a night never reads much more of them than of those that count. Readers of earlier nights keep their files, as
+    with any table that was changed.
     """
     if "customers.customer_versions" not in night.state.tables:
         return 0
@@ -348,7 +359,7 @@ def forget_superseded(night: Night) -> int:
         owner = "owner" if table == "customers.operation_versions" else "account"
         counts = f"({owner}, seq) in (select account, seq from customers._newest)"
         ((rows, kept),) = night.engine.rows(f"select count(*), count(*) filter (where {counts}) from {table}")
-        if rows <= 2 * kept:
+        if 2 * rows <= 3 * kept:
             continue
         stale = [day for (day,) in night.engine.rows(f"select distinct recorded_on from {table} where not {counts}")]
         listed = ", ".join(f"date '{day}'" for day in stale)

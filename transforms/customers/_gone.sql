@@ -5,10 +5,9 @@ with
 ids as (
     select id
     from customers._concerned
+    where id not in (select owner from customers._operations)
 )
 
 select distinct owner as account
 from customers.operation_versions
-where
-    owner in (select id from ids)
-    and owner not in (select owner from customers._operations)
+where owner in (select id from ids)

@@ -48,7 +48,19 @@ groups as (
 
 typed as (
     select
-        operations.*,
+        operations.operation_id,
+        operations.operation,
+        operations.mode,
+        operations.operated_at,
+        operations.on_date,
+        operations.drop_date,
+        operations.channel_id,
+        operations.channel_known,
+        operations.customer_id,
+        operations.async_id,
+        operations.first_name,
+        operations.last_name,
+        operations.organization_name,
         coalesce(operations.customer_type, default_types.customer_type) as judged_type,
         erasures.seq is not null as is_erased,
         coalesce(erasures.seq < operations.seq, false) as came_after_erasure,
@@ -63,7 +75,14 @@ typed as (
 )
 
 select
-    *,
+    operation_id,
+    operation,
+    mode,
+    operated_at,
+    on_date,
+    drop_date,
+    customer_id,
+    async_id,
     case
         when customer_id is null and (mode = 'sync' or async_id is null) then 'no_id'
         when came_after_erasure then 'erased'

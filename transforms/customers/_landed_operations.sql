@@ -26,7 +26,15 @@ naming as (
     from landed.customers
     where
         drop_date <= $business_date
-        and (customer_id in (select id from ids) or async_id in (select id from ids))
+        and customer_id in (select id from ids)
+
+    union
+
+    select operation_id
+    from landed.customers
+    where
+        drop_date <= $business_date
+        and async_id in (select id from ids)
 
     union
 

@@ -5,7 +5,10 @@ with
 
 owned as (
     select
-        judged.*,
+        judged.operation_id,
+        judged.operation,
+        judged.operated_at,
+        judged.on_date,
         coalesce(
             judged.customer_id,
             case when judged.mode = 'async' then coalesce(mapped.account, judged.async_id) end,
@@ -71,7 +74,20 @@ first_days as (
 )
 
 select
-    owned.*,
+    landed.operation_id,
+    landed.drop_id,
+    landed.file,
+    landed.line,
+    landed.operation,
+    landed.mode,
+    landed.operated_at,
+    landed.on_date,
+    landed.channel_id,
+    landed.channel_country,
+    landed.default_account,
+    landed.customer_id,
+    landed.async_id,
+    weighed.owner,
     weighed.operation_no,
     weighed.maker_no,
     weighed.reason,
@@ -84,8 +100,8 @@ select
         when weighed.on_date = first_days.on_date then date '0001-01-01'
         else weighed.on_date
     end as counts_from
-from owned
+from customers._landed_operations as landed
 inner join weighed
-    on owned.operation_id = weighed.operation_id
+    on landed.operation_id = weighed.operation_id
 left join first_days
     on weighed.owner = first_days.owner

@@ -4,9 +4,15 @@
 with
 
 operations as (
-    select *
-    from customers._operations
-    where status = 'synced'
+    select
+        numbered.owner,
+        numbered.operation_no,
+        numbered.counts_from,
+        said.*
+    from customers._operations as numbered
+    inner join customers._landed_operations as said
+        on numbered.operation_id = said.operation_id
+    where numbered.status = 'synced'
 ),
 
 columns (column_name) as (

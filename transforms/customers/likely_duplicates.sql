@@ -13,38 +13,81 @@ touched as (
 -- What their contacts are and were, for a crowd that one of them leaves is paired otherwise, too.
 theirs as (
     select
+        account,
         kind,
-        normalized
+        normalized,
+        $seq as seq
     from customers._contact_history
     where
         account in (select id from touched)
         and valid_to = date '9999-12-31'
         and is_valid
+),
 
-    union
-
+once_theirs as (
     select
+        account,
         kind,
-        normalized
+        normalized,
+        seq
     from customers._earlier_contacts
     where
         valid_to = date '9999-12-31'
         and is_valid
 ),
 
+sought as (
+    select normalized
+    from theirs
+
+    union all
+
+    select normalized
+    from once_theirs
+),
+
+-- Everybody else's contacts are read here, millions for a few: a valid one is an email or a number by its looks, so that
+-- one column finds it.
+others as (
+    select
+        account,
+        kind,
+        normalized,
+        seq
+    from customers.contact_versions
+    where
+        valid_to = date '9999-12-31'
+        and is_valid
+        and normalized in (select normalized from sought)
+        and account not in (select id from touched)
+),
+
 sharing as (
     select
-        versions.account,
-        versions.kind,
-        versions.normalized,
-        versions.seq
-    from customers.contact_versions as versions
-    inner join theirs
-        on versions.kind = theirs.kind
-        and versions.normalized = theirs.normalized
-    where
-        versions.valid_to = date '9999-12-31'
-        and versions.is_valid
+        account,
+        kind,
+        normalized,
+        seq
+    from others
+
+    union all
+
+    select
+        account,
+        kind,
+        normalized,
+        seq
+    from theirs
+
+    union all
+
+    select
+        account,
+        kind,
+        normalized,
+        seq
+    from once_theirs
+    where normalized in (select normalized from others)
 ),
 
 counted as (
@@ -132,13 +175,10 @@ further as (
         account in (select account from jostled)
         and valid_to = date '9999-12-31'
         and is_valid
-
-    except
-
-    select
+        and normalized not in (select normalized from sought)
+    group by
         kind,
         normalized
-    from theirs
 ),
 
 shared as (
