@@ -26,6 +26,9 @@ PREPARED = (
     "analysts._points", "analysts._expiring", "analysts._tier_months", "analysts._outlooks", "analysts._liability",
 )  # fmt: skip
 
+#: What the first view reads of them, whatever it shows.
+FIRST = ("analysts._profiles", "analysts._cube")
+
 READ = (
     "rfm.scores", "rfm.segments", "rfm.thresholds", "rfm.migrations", "rfm.cohorts", "rfm.lifetime_models",
     "rfm.lifetime_value", "sales.transactions", "loyalty.entries", "loyalty.card_tiers", "loyalty.balances",
@@ -86,12 +89,12 @@ class Published:
     def _turn(self, sql: str = "") -> Iterator[None]:
         """One at a time, in turn: who waits for it cannot be overtaken by the one who had it.
 
-        Work ahead that the answer to ``sql`` does not read is broken off: while the next turn is ours, nothing else
-        can be at work.
+        Work ahead that neither the answer to ``sql`` nor the first view reads is broken off: while the next turn is
+        ours, nothing else can be at work.
         """
         with self._next:
             while not self._asking.acquire(timeout=0.05):
-                if sql and self._ahead and self._ahead not in _read_by(sql):
+                if sql and self._ahead and self._ahead not in {*FIRST, *_read_by(sql)}:
                     self.engine.con.interrupt()
         try:
             yield

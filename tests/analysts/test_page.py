@@ -247,7 +247,7 @@ def test_an_answer_does_not_wait_for_work_ahead_that_it_does_not_read(
     define = book._night.define
 
     def for_ever_at_first(step: str) -> None:
-        if not begun.is_set():
+        if step == "analysts._outlooks" and not begun.is_set():
             begun.set()
             book.engine.rows("select sum(hash(a.range + b.range)) from range(10000000) as a, range(10000000) as b")
         define(step)
