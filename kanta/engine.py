@@ -326,12 +326,13 @@ class Engine:
         if month or not contract.partition:
             target = directory / (f"{folder}={month}/data_0.parquet" if month else "part-0.parquet")
             target.parent.mkdir(exist_ok=True)
-            self.execute(f"copy ({body}) to {literal(str(target))} ({options})", parameters)
-            other = f"""strftime("{contract.partition}", '%Y-%m') <> '{month}'""" if month else "false"
-            written = f"select count(*), count(*) filter (where {other}) from read_parquet({literal(str(target))})"
-            ((rows, elsewhere),) = self.rows(written)
-            if elsewhere:
-                raise KantaError(f"{elsewhere} rows for {contract.name} are not of {month}", where=select[:2000])
+            ((_, rows, _, _, ranges, *_),) = self.rows(
+                f"copy ({body}) to {literal(str(target))} ({options}, return_stats)", parameters
+            )
+            found = ranges.get(f'"{contract.partition}"', {}) if month and rows else {}
+            if elsewhere := {found[end][:7] for end in ("min", "max") if end in found} - {month}:
+                other = ", ".join(sorted(elsewhere))
+                raise KantaError(f"Rows for {contract.name} are of {other}, not of {month}", where=select[:2000])
             if not rows:
                 target.unlink()
             return [target] if rows else []

@@ -19,8 +19,11 @@ from sqlglot.optimizer.scope import traverse_scope
 
 TRANSFORMS = Path(__file__).parent.parent / "transforms"
 
-#: What a model may ask for; anything else is an error in the model.
-PARAMETERS = frozenset({"business_date", "since", "since_date", "published_date", "seq", "checkpoint"})
+#: What a model may ask for; anything else is an error in the model. The last line is an RFM run's own (``kanta.rfm``).
+PARAMETERS = frozenset(
+    {"business_date", "since", "since_date", "published_date", "seq", "checkpoint"}
+    | {"run", "scope", "as_of", "period_start", "period_end"}
+)
 
 
 @dataclass(frozen=True)

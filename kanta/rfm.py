@@ -26,6 +26,9 @@ MOVED = (
 )  # fmt: skip
 IMAGINED = ("rfm._questions", "rfm._answers")
 
+#: What ``rfm._measures`` is told of the run at work.
+RUN = ("run", "scope", "as_of", "period_start", "period_end")
+
 NO_BOUNDS = """
     create or replace table rfm._bounds (
         run bigint, level bigint, measure varchar, above integer, score integer,
@@ -110,6 +113,8 @@ def _look_ahead(night: Night) -> None:
     ends = [as_of for (as_of,) in night.engine.rows("select distinct as_of from rfm._runs where month_end order by 1")]
     if not ends:
         return
+    _view(night, "rfm._cohort_receipts")
+    night.define("rfm._cohort_customers")
     _put(night, "rfm.cohorts", ends)
     due = [d for (d,) in night.engine.rows("select distinct as_of from rfm._runs where lifetime_model is not null")]
     if due:
@@ -127,8 +132,7 @@ def _put(night: Night, table: str, due: list[date]) -> None:
 def _score_by_level(night: Night) -> None:
     """Fills ``rfm._scored``, ``rfm._bounds`` and ``rfm._cuts``, the measures of the highest priority first."""
     night.define("rfm._purchase_days", "rfm._without_rate")
-    _view(night, "rfm._measures")
-    night.engine.execute("create or replace table rfm._scored as select * from rfm._measures")
+    _measure(night)
     night.engine.execute(NO_BOUNDS)
     night.engine.execute(NO_CUTS)
     _view(night, "rfm._graded")
@@ -139,3 +143,13 @@ def _score_by_level(night: Night) -> None:
         night.engine.execute("insert into rfm._bounds by name select * from rfm._level_bounds")
         night.engine.execute("insert into rfm._cuts by name select * from rfm._level_cuts")
     _view(night, "rfm._segmented")
+
+
+def _measure(night: Night) -> None:
+    """Makes ``rfm._scored`` of the measures of each run, one run after the other."""
+    for number, run in enumerate(night.engine.rows(f"select {', '.join(RUN)} from rfm._runs order by run")):
+        night.engine.view("rfm._measures", models.models()["rfm._measures"].sql, dict(zip(RUN, run, strict=True)))
+        if number == 0:
+            night.engine.execute("create or replace table rfm._scored as select * from rfm._measures")
+        else:
+            night.engine.execute("insert into rfm._scored by name select * from rfm._measures")

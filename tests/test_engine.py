@@ -100,5 +100,5 @@ def test_rows_of_one_month_are_written_as_they_would_be_parted_and_of_another_mo
         assert known.relative_to(tmp_path / "known") == parted.relative_to(tmp_path / "parted")
         assert pq.read_table(known).equals(pq.read_table(parted))
         assert engine.write(contract, f"{made} where n > 5", tmp_path / "none", month="2026-01") == []
-        with pytest.raises(KantaError, match=r"3 rows for ops\.decisions are not of 2026-02"):
+        with pytest.raises(KantaError, match=r"Rows for ops\.decisions are of 2026-01, not of 2026-02"):
             engine.write(contract, made, tmp_path / "wrong", month="2026-02")

@@ -10,9 +10,11 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from kanta.engine import literal
+from kanta.errors import KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.models import models
@@ -24,11 +26,17 @@ PREPARED = (
     "analysts._points", "analysts._expiring", "analysts._tier_months", "analysts._outlooks", "analysts._liability",
 )  # fmt: skip
 
+#: What the first view reads of them, whatever it shows.
+FIRST = ("analysts._profiles", "analysts._cube")
+
 READ = (
     "rfm.scores", "rfm.segments", "rfm.thresholds", "rfm.migrations", "rfm.cohorts", "rfm.lifetime_models",
     "rfm.lifetime_value", "sales.transactions", "loyalty.entries", "loyalty.card_tiers", "loyalty.balances",
     "reference.loyalty_cards", "customers.contacts", "rfm._receipts",
 )  # fmt: skip
+
+#: How long nobody must have asked before more is worked out ahead, in seconds.
+QUIET = 0.5
 
 #: The filters that are traits of a customer, in the order they are shown.
 TRAITS = ("channel", "tier", "country", "segment")
@@ -72,21 +80,30 @@ class Published:
         self.business_date = self._night.business_date
         self.personal = home.settings.analysts_see_personal_data
         self._asking, self._next = threading.Lock(), threading.Lock()
+        self._asked = threading.Event()  # since the work ahead last looked
+        self._ahead: str | None = None  # the step that is worked out ahead right now
         self._prepared: set[str] = set()
         self._made: dict[str, tuple[Any, ...]] = {}
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One at a time, in turn: who waits for it cannot be overtaken by the one who had it."""
+    def _turn(self, sql: str = "") -> Iterator[None]:
+        """One at a time, in turn: who waits for it cannot be overtaken by the one who had it.
+
+        Work ahead that neither the answer to ``sql`` nor the first view reads is broken off: while the next turn is
+        ours, nothing else can be at work.
+        """
         with self._next:
-            self._asking.acquire()
+            while not self._asking.acquire(timeout=0.05):
+                if sql and self._ahead and self._ahead not in {*FIRST, *_read_by(sql)}:
+                    self.engine.con.interrupt()
         try:
             yield
         finally:
             self._asking.release()
 
     def ask(self, sql: str, filters: Filters | None = None, **parameters: Any) -> pa.Table:
-        with self._turn():
+        self._asked.set()
+        with self._turn(sql):
             self._prepare(*(step for step in PREPARED if step in sql))
             for name in _OF_DATES:
                 if filters and name in sql:
@@ -112,18 +129,42 @@ class Published:
             self._made[name] = dates
 
     def work_ahead(self) -> None:
-        """Works out what no answer has read yet, one step after another, letting answers in between."""
-        for step in PREPARED:
+        """Works out what no answer has read yet, step after step, whenever nobody has asked for a moment.
+
+        A step that an answer broke off is begun again.
+        """
+        todo: list[tuple[str, Filters | None]] = [(step, None) for step in PREPARED]
+        while todo:
+            while self._asked.is_set():
+                self._asked.clear()
+                self._asked.wait(QUIET)
             if not threading.main_thread().is_alive():
                 return  # the page was stopped
-            with self._turn():
-                self._prepare(step)
-        if definitions := self.definitions():  # what is asked first
-            newest, *before = self.dates(definitions[0])
-            first = Filters(definitions[0], newest, before[0] if before else None)
-            for name in _OF_DATES:
+            step, filters = todo[0]
+            try:
                 with self._turn():
-                    self._make(name, first)
+                    if not filters:  # not to be broken off
+                        self._night.attach(*(name for name in models()[step].inputs if name not in PREPARED))
+                    self._ahead = step
+                    try:
+                        self._make(step, filters) if filters else self._prepare(step)
+                    finally:
+                        self._ahead = None
+            except (KantaError, duckdb.InterruptException) as error:
+                if isinstance(error.__cause__ or error, duckdb.InterruptException):
+                    continue
+                raise
+            del todo[0]
+            if step == PREPARED[-1] and (first := self._asked_first()):
+                todo += [(name, first) for name in _OF_DATES]
+
+    def _asked_first(self) -> Filters | None:
+        """What the page opens with; None where nothing is scored yet."""
+        definitions = self.definitions()
+        if not definitions:
+            return None
+        newest, *before = self.dates(definitions[0])
+        return Filters(definitions[0], newest, before[0] if before else None)
 
     def values(self, sql: str, filters: Filters | None = None, **parameters: Any) -> list[Any]:
         """The first column of an answer."""
@@ -392,6 +433,18 @@ _OF_DATES = {
 
 def _no_more_than(rows: int | None) -> str:
     return "" if rows is None else f" limit {rows}"
+
+
+def _read_by(sql: str) -> set[str]:
+    """What has to be worked out before a statement can be answered."""
+    found = set[str]()
+    waiting = [name for name in (*PREPARED, *_OF_DATES) if name in sql]
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        inputs = models()[name].inputs if name in PREPARED else ("analysts._profiles",)
+        waiting += [each for each in inputs if each in PREPARED and each not in found]
+    return found
 
 
 _opening = threading.Lock()

@@ -14,7 +14,8 @@ def _():
     from kanta.analysts.views import SHOWN, VIEWS
     from kanta.home import Home
 
-    book = published(Home.default())
+    with mo.status.spinner(title="Opening the newest publication", remove_on_exit=True):
+        book = published(Home.default())
     asked = {name: str(value) for name, value in mo.query_params().to_dict().items()}
     return FORMS, SHOWN, Filters, TRAITS, VIEWS, asked, book, mo
 
@@ -46,9 +47,9 @@ def _(TRAITS, asked, book, definition, mo):
     _dates = {str(day): day for day in book.dates(definition.value)}
     as_of = _dropdown("as_of", _dates, next(iter(_dates)))
     before = _dropdown("before", _dates, list(_dates)[min(1, len(_dates) - 1)])
-    traits = mo.ui.dictionary(
-        {trait: _dropdown(trait, ["all", *book.traits(trait, definition.value)], "all") for trait in TRAITS}
-    )
+    with mo.status.spinner(title="Counting customers; once for each publication", remove_on_exit=True):
+        _options = {trait: ["all", *book.traits(trait, definition.value)] for trait in TRAITS}
+    traits = mo.ui.dictionary({trait: _dropdown(trait, options, "all") for trait, options in _options.items()})
     customer = mo.ui.text(value=asked.get("customer", ""), label="customer", placeholder="customer id")
     return as_of, before, customer, traits
 
@@ -125,7 +126,9 @@ def _(FORMS, Filters, SHOWN, VIEWS, as_of, before, book, customer, definition, m
             )
         return mo.vstack(_parts)
 
-    mo.vstack([_shown(section) for section in VIEWS[view.value][1](book, _at, customer.value.strip())], gap=2)
+    with mo.status.spinner(title=f"Working out: {VIEWS[view.value][0]}", remove_on_exit=True):
+        _sections = list(VIEWS[view.value][1](book, _at, customer.value.strip()))
+    mo.vstack([_shown(section) for section in _sections], gap=2)
     return
 
 

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -237,6 +238,28 @@ def test_one_who_asks_for_other_dates_meanwhile_changes_nobodys_answer(
 
     monkeypatch.setattr(book, "_between", and_another_asks)
     assert book.moves(mine).to_pylist() == alone[0]
+
+
+def test_an_answer_does_not_wait_for_work_ahead_that_it_does_not_read(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, begun = data.Published(home), threading.Event()
+    define = book._night.define
+
+    def for_ever_at_first(step: str) -> None:
+        if step == "analysts._outlooks" and not begun.is_set():
+            begun.set()
+            book.engine.rows("select sum(hash(a.range + b.range)) from range(10000000) as a, range(10000000) as b")
+        define(step)
+
+    monkeypatch.setattr(book._night, "define", for_ever_at_first)
+    ahead = threading.Thread(target=book.work_ahead)
+    ahead.start()
+    assert begun.wait(PATIENCE / 1000)
+    assert book.definitions() == ["retail"]
+    ahead.join()
+    assert book._prepared == set(data.PREPARED), "what was broken off is begun again"
+    assert set(book._made) == set(data._OF_DATES)
 
 
 def test_a_customer_is_told_why_each_digit(home: Home) -> None:

@@ -94,6 +94,16 @@ def test_cohorts_are_by_first_purchase_and_count_who_came_back(night: Rehearsal)
     assert cohorts(night) == at_once
 
 
+def test_a_cohort_is_followed_beyond_the_sixty_months_that_one_number_holds(night: Rehearsal) -> None:
+    bought = [date(2015, 12, 31), date(2021, 1, 31), date(2021, 2, 1), date(2026, 1, 5)]
+    night.facts([sale("K1", date(2015, 11, 30), "-5.00"), *(sale("K1", day, "1.00") for day in bought)])
+    night.score([MONTHLY], JANUARY)
+    assert cohorts(night, "customers > 0 or purchases > 0 or revenue <> 0") == [
+        (date(2015, 12, 1), month_no, 1, 1, 1, Decimal("1.00")) for month_no in (0, 61, 62, 121)
+    ]
+    assert night.engine.value("select count(*) from rfm.cohorts") == 122
+
+
 @pytest.mark.parametrize("day", [date(2026, 3, 30), date(2026, 3, 1)])
 def test_cohorts_are_kept_at_month_ends_only(night: Rehearsal, day: date) -> None:
     night.facts([sale("K1", date(2026, 1, 5), "10.00")])

@@ -20,7 +20,8 @@ receipts as (
         customer_id,
         business_date,
         posted_date,
-        is_purchase
+        is_purchase,
+        amount
     from rfm._purchases
     where
         not is_plain
@@ -31,7 +32,7 @@ select
     runs.run,
     receipts.customer_id,
     count(case when receipts.is_purchase then 1 end) as purchases,
-    count(*) as receipts
+    count(case when receipts.amount is null then 1 end) as receipts
 from receipts
 inner join runs
     on receipts.scope = runs.scope

@@ -7,105 +7,115 @@ with
 runs as (
     select
         run,
-        scope,
         definition,
-        as_of,
-        last_day(period_end) as last_day
+        as_of
     from rfm._runs
     where month_end
 ),
 
-months as (
-    select
-        runs.run,
-        purchases.customer_id,
-        cast(date_trunc('month', purchases.business_date) as date) as month,
-        count(case when purchases.is_purchase then 1 end) as purchases,
-        coalesce(sum(purchases.amount), 0) as revenue
-    from rfm._purchases as purchases
-    inner join runs
-        on purchases.scope = runs.scope
-        and purchases.business_date <= runs.as_of
-        and purchases.posted_date <= runs.as_of
-        and purchases.business_date <= runs.last_day
-    group by
-        runs.run,
-        purchases.customer_id,
-        cast(date_trunc('month', purchases.business_date) as date)
-),
-
-first_months as (
+receipts as (
     select
         run,
         customer_id,
-        min(month) as cohort_month
-    from months
-    where purchases > 0
-    group by
+        months_ago,
+        is_purchase,
+        amount
+    from rfm._cohort_receipts
+),
+
+customers as (
+    select
         run,
-        customer_id
+        customer_id,
+        era,
+        months,
+        began
+    from rfm._cohort_customers
+    where began is not null
 ),
 
 sizes as (
     select
         run,
-        cohort_month,
+        began,
         count(*) as cohort_customers
-    from first_months
+    from customers
+    where era = began // 60
     group by
         run,
-        cohort_month
-),
-
-active as (
-    select
-        months.run,
-        first_months.cohort_month,
-        12 * (year(months.month) - year(first_months.cohort_month))
-        + month(months.month) - month(first_months.cohort_month) as month_no,
-        count(case when months.purchases > 0 then 1 end) as customers,
-        sum(months.purchases) as purchases,
-        sum(months.revenue) as revenue
-    from months
-    inner join first_months
-        on months.run = first_months.run
-        and months.customer_id = first_months.customer_id
-        and months.month >= first_months.cohort_month
-    group by all
+        began
 ),
 
 listed as (
     select
-        runs.run,
-        runs.definition,
-        runs.as_of,
-        sizes.cohort_month,
-        sizes.cohort_customers,
-        unnest(
-            generate_series(
-                0,
-                12 * (year(runs.as_of) - year(sizes.cohort_month)) + month(runs.as_of) - month(sizes.cohort_month)
-            )
-        ) as month_no
+        run,
+        began,
+        cohort_customers,
+        unnest(generate_series(0, began)) as months_ago
     from sizes
-    inner join runs
-        on sizes.run = runs.run
+),
+
+came_back as (
+    select
+        listed.run,
+        listed.began,
+        listed.months_ago,
+        cast(sum((customers.months >> (listed.months_ago % 60)) & 1) as bigint) as customers
+    from customers
+    inner join listed
+        on customers.run = listed.run
+        and customers.began = listed.began
+        and customers.era = listed.months_ago // 60
+    group by
+        listed.run,
+        listed.began,
+        listed.months_ago
+),
+
+-- Also what was given back in a month without a purchase.
+brought as (
+    select
+        receipts.run,
+        customers.began,
+        receipts.months_ago,
+        count(case when receipts.is_purchase then 1 end) as purchases,
+        sum(receipts.amount) as revenue
+    from receipts
+    inner join customers
+        on receipts.run = customers.run
+        and receipts.customer_id = customers.customer_id
+        and receipts.months_ago // 60 = customers.era
+        and receipts.months_ago <= customers.began
+    group by
+        receipts.run,
+        customers.began,
+        receipts.months_ago
 )
 
 select
-    listed.definition,
-    listed.as_of,
-    listed.cohort_month,
-    listed.month_no,
+    runs.definition,
+    runs.as_of,
+    make_date(
+        (12 * year(runs.as_of) + month(runs.as_of) - 1 - listed.began) // 12,
+        (12 * year(runs.as_of) + month(runs.as_of) - 1 - listed.began) % 12 + 1,
+        1
+    ) as cohort_month,
+    listed.began - listed.months_ago as month_no,
     listed.cohort_customers,
-    coalesce(active.customers, 0) as customers,
+    coalesce(came_back.customers, 0) as customers,
     -- half-up in millionths
-    cast((2000000 * coalesce(active.customers, 0) + listed.cohort_customers) // (2 * listed.cohort_customers)
+    cast((2000000 * coalesce(came_back.customers, 0) + listed.cohort_customers) // (2 * listed.cohort_customers)
         as decimal(18, 0)) * 0.000001 as retention,
-    coalesce(active.purchases, 0) as purchases,
-    coalesce(active.revenue, 0) as revenue
+    coalesce(brought.purchases, 0) as purchases,
+    coalesce(brought.revenue, 0) as revenue
 from listed
-left join active
-    on listed.run = active.run
-    and listed.cohort_month = active.cohort_month
-    and listed.month_no = active.month_no
+inner join runs
+    on listed.run = runs.run
+left join came_back
+    on listed.run = came_back.run
+    and listed.began = came_back.began
+    and listed.months_ago = came_back.months_ago
+left join brought
+    on listed.run = brought.run
+    and listed.began = brought.began
+    and listed.months_ago = brought.months_ago
