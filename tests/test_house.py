@@ -27,8 +27,9 @@ MADE_BY_CODE = {
     "customers._checked_attributes", "customers._read_values", "customers._time_zones",
     "distribution._offline", "distribution._request",
     "loyalty._account_slices", "loyalty._balances_carried", "loyalty._capped_tier_points", "loyalty._credited",
-    "loyalty._folded_entries", "loyalty._folded_events", "loyalty._folded_lots", "loyalty._folded_pieces", "loyalty._joined",
-    "loyalty._joined_nodes", "loyalty._lots_carried", "loyalty._replaced", "loyalty._stays", "loyalty._uncovered",
+    "loyalty._folded_entries", "loyalty._folded_events", "loyalty._folded_lots", "loyalty._folded_pieces",
+    "loyalty._joined", "loyalty._joined_nodes", "loyalty._lots_carried", "loyalty._replaced",
+    "loyalty._stays", "loyalty._uncovered",
     "rfm._bounds", "rfm._cuts", "rfm._imagined", "rfm._lifetime_amounts", "rfm._lifetime_expectations", "rfm._scored",
 }  # fmt: skip
 
