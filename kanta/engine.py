@@ -193,6 +193,7 @@ class Engine:
         if self._name:
             _shared.leave(self.con, self._name)
             return
+        self.con.abort()  # of a result that was not read to its end
         self.con.remove_function("folded")
         self.con.close()
         shutil.rmtree(self._spill, ignore_errors=True)

@@ -25,15 +25,16 @@ def test_shared_engines_of_one_workspace_see_nothing_of_each_other(tmp_path: Pat
         assert not next_one.has("shop.sales")
 
 
-def test_an_engine_left_in_the_middle_of_its_work_leaves_nothing_behind(tmp_path: Path) -> None:
-    with Engine(tmp_path, shared=True) as broken:
+@pytest.mark.parametrize("shared", [True, False])
+def test_an_engine_left_in_the_middle_of_its_work_leaves_nothing_behind(tmp_path: Path, shared: bool) -> None:
+    with Engine(tmp_path, shared=shared) as broken:
         broken.define("shop.many", "select range as sale from range(100000)")
         with pytest.raises(KantaError, match="missing"):
             broken.execute("select missing from shop.many")
         broken.execute("select * from shop.many").fetchone()
-    with Engine(tmp_path, shared=True) as engine:
+    with Engine(tmp_path, shared=shared) as engine:
         databases = {name for (name,) in engine.rows("select database_name from duckdb_databases() where not internal")}
-        assert len(databases - {"memory"}) == 1, databases
+        assert len(databases - {"memory"}) == int(shared), databases
 
 
 def test_what_was_spilled_goes_when_the_last_engine_is_closed_and_the_next_can_spill_again(
