@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -34,6 +34,9 @@ READ = (
     "rfm.lifetime_value", "sales.transactions", "loyalty.entries", "loyalty.card_tiers", "loyalty.balances",
     "reference.loyalty_cards", "customers.contacts", "rfm._receipts",
 )  # fmt: skip
+
+#: How often a page that is served looks for a newer publication, in seconds.
+LOOK = 5.0
 
 #: How long nobody must have asked before more is worked out ahead, in seconds.
 QUIET = 0.5
@@ -461,3 +464,14 @@ def published(home: Home) -> Published:
     """The newest publication of a home, opened once for all who look at it."""
     with _opening:
         return _opened(home, Lake(home).published().number)
+
+
+def keep_up(home: Home, process: threading.Thread) -> None:
+    """Opens each publication of a home as it comes, so that it is worked out before anybody asks, while the process is.
+
+    ``process``: its main thread.
+    """
+    while process.is_alive():
+        with suppress(KantaError):  # who looks at the page is told
+            published(home)
+        process.join(LOOK)

@@ -24,6 +24,7 @@ from kanta import reading
 from kanta.analysts import data
 from kanta.analysts.data import Filters
 from kanta.analysts.views import VIEWS
+from kanta.errors import KantaError
 from kanta.home import REPOSITORY, Home
 from tests.analysts.conftest import CHANNELS, NIGHT, facts
 
@@ -95,6 +96,28 @@ def drawn(page: Any, charts: int) -> None:
 def listed(page: Any, rows: int) -> None:
     """Waits until a list of so many rows is on the page."""
     page.get_by_text(re.compile(f"^{rows:,} rows$")).first.wait_for(timeout=PATIENCE)
+
+
+def test_a_page_that_is_served_opens_every_publication_before_anybody_asks(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+
+    class Process(threading.Thread):
+        def is_alive(self) -> bool:
+            return len(opened) < 3
+
+        def join(self, timeout: float | None = None) -> None:
+            assert timeout == data.LOOK
+
+    def published(_: Home) -> None:
+        opened.append(len(opened))
+        if len(opened) == 2:
+            raise KantaError("a file of the lake is gone")
+
+    monkeypatch.setattr(data, "published", published)
+    data.keep_up(home, Process())
+    assert opened == [0, 1, 2]
 
 
 @pytest.mark.slow

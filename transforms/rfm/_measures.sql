@@ -1,7 +1,7 @@
 -- Recency, frequency and money of each customer in the run at work.
 -- grain: run, customer_id
 -- why: one run at a time, its dates written into the statement: files of other months are not opened and customers
--- are grouped by nothing but themselves, a fifth less work. Only customers with a purchase in the period have a row;
+-- are grouped by nothing but themselves. Only customers with a purchase in the period have a row;
 -- returns count for money alone, where the definition says so. Facts that came after as_of do not count, so that a
 -- run over many dates gives what night after night gives. The average is of the purchases whose amount is known. No
 -- scores yet: r, f and m.
