@@ -15,6 +15,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from kanta.programme import dates
+from kanta.programme.loopholes import loopholes
 from kanta.programme.model import (
     Bound,
     CallCenter,
@@ -444,6 +445,7 @@ def warnings(programme: Programme) -> list[str]:
     found = []
     if programme.parameters.transfer_expiry == "restart":
         found.append("parameters.transfer_expiry: restart lets members renew points for ever by transferring them")
+    found.extend(loopholes(programme))
     redeemed = {rule.reward_point for scheme in programme.schemes for rule in scheme.redemption}
     for point in programme.reward_points:
         if point.redeemable and point.id not in redeemed:
