@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 export KANTA_HOME ?= $(CURDIR)/data
 export AIRFLOW_HOME := $(CURDIR)
+# What a module compiles to is kept by the first who imports it: Airflow and the judge then start in a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo analysts test check up down bench docs lock clean
 
