@@ -818,7 +818,7 @@ def agree(it: World, home: Home) -> None:
     assert not found, f"{len(found)} of {len(it.accounts)} accounts differ\n{it.programme}\n{shown}"
 
 
-@pytest.mark.parametrize("seed", [1, *map(slow, range(2, 7))])
+@pytest.mark.parametrize("seed", [1, *map(slow, (2, 5, 9, 15, 49))])  # between them every option
 def test_the_engine_agrees_with_the_oracle(seed: int, home: Home) -> None:
     it = world(seed)
     work(it, home, {it.through: {FIRST, *it.days}})
