@@ -190,7 +190,6 @@ def _take_wide(s, event, paying, left, today):
     first, last, party = s.pools[paying].group_first, s.pools[paying].group_last, s.pools[paying].party
     for p in range(first, last + 1):
         pool = s.pools[p]
-        _expire(s, p, today)
         pool.at = pool.head if p == paying or (party >= 0 and pool.party == party) else -1
     while left > 0:
         best = -1
@@ -223,6 +222,9 @@ def _short(s, event, pool, points, flags, today):
 
 def _redeem(s, event, pool, points, flags, today, source):
     """Takes what a member paid with; returns what was not there. Remembers the pieces for its refunds."""
+    if flags & WIDE:
+        for p in range(s.pools[pool].group_first, s.pools[pool].group_last + 1):
+            _expire(s, p, today)  # before the pieces are counted: what expires here was not paid with
     begun = s.count[0].pieces
     left = _take_wide(s, event, pool, points, today) if flags & WIDE else _take(s, event, pool, points, today, 0)
     owed = _short(s, event, pool, left, flags, today) if left > 0 else 0

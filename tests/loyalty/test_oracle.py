@@ -1,4 +1,4 @@
-"""The ledger against an oracle: a second, plain and slow reading of docs 2-loyalty.md, over thousands of histories.
+"""The ledger against an oracle: a second, plain and slow reading of spec 2-loyalty, over thousands of histories.
 
 The oracle knows nothing of the engine: it reads a programme and one account's documents and walks day by day. A seed
 draws a programme and a history for each of some hundreds of accounts (up to three cards, which bring each other's goods
@@ -594,24 +594,18 @@ class World:
     accounts: list[tuple[list[Card], list[Document]]]
 
 
-def world(seed: int, accounts: int = 450) -> World:
+def world(seed: int, accounts: int = 300) -> World:
     rng = random.Random(seed)  # noqa: S311
     programme = drawn_programme(rng)
     days = sorted(rng.sample([FIRST + timedelta(days=n) for n in range(1, rng.choice([70, 130, 200]))], 60))
     rates = {day: Decimal(rng.choice(["0.9", "0.85", "1.1234", "0.3333"])) for day in [days[2], days[20], days[40]]}
     through = days[-1] + timedelta(days=rng.choice([0, 5, 20]))
     numbers = rng.sample(range(10**6), accounts * 40)
-    # What a contact tender paid is not refunded twice, or more than was paid, where lots expire (never where what is
-    # not covered is written off): test_a_refund_gives_back_no_expired_lot_of_another_card.
-    expiring = {point["id"] for point in programme["reward_points"] if point["expiration"]["value"]}
-    carry = programme["parameters"]["negative_balance"] == "carry"
-    histories = [history(rng, n, days, numbers[n * 40 : n * 40 + 40], expiring, carry) for n in range(accounts)]
+    histories = [history(rng, n, days, numbers[n * 40 : n * 40 + 40]) for n in range(accounts)]
     return World(programme, days, through, rates, histories)
 
 
-def history(
-    rng: random.Random, n: int, days: list[date], numbers: list[int], expiring: set[str], carry: bool
-) -> tuple[list[Card], list[Document]]:
+def history(rng: random.Random, n: int, days: list[date], numbers: list[int]) -> tuple[list[Card], list[Document]]:
     cards = []
     customer = f"K{n:04d}" if rng.random() < 0.4 else ""
     types = ["as_card_tender"] * 10 + ["no_tender"] + ["as_contact_tender"] * (5 if customer else 0)
@@ -658,14 +652,6 @@ def history(
         for no, line in enumerate(document.lines, 1):
             line.no = no
         document.tender = tendered(rng, document, card.id, earlier)
-        contacts = {one.id for one in cards if one.type == "as_contact_tender"}
-        given = document.tender
-        if given and given.points < 0 and given.card in contacts and given.point in expiring:
-            named = {line.original[0] for line in document.lines if line.original}
-            paid = [d.tender.points for d in earlier if d.id in named and d.tender and d.tender.card == given.card]
-            again = any(d.tender and d.tender.points < 0 for d in documents)
-            if not carry or again or max(paid) < -given.points:
-                document.tender = None
         documents.append(document)
     return cards, documents
 
@@ -839,9 +825,6 @@ def test_it_agrees_too_when_worked_in_three_nights(seed: int, late: bool, home: 
     agree(it, home)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the engine refunds to B, which never paid: 2-loyalty.md 4, 'never more than ...'"
-)
 def test_a_refund_gives_back_no_expired_lot_of_another_card(home: Home) -> None:
     """A pays 20 as contact tender with nothing there; B's 15 have expired. All was written off: none comes back."""
     cards = [Card("A", "as_contact_tender", FIRST, "K"), Card("B", "as_card_tender", FIRST, "K")]
