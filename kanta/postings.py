@@ -27,8 +27,8 @@ _FOLDED = {
 #: Rows of a group in a file: what a reader skips or reads whole.
 _GROUP = 122_880
 
-
-_MOVED = "select {} from {} where {} in ('refund', 'transfer', 'transfer_in', 'transfer_out')"
+#: What moves points: its events are known from its entries.
+_MOVED = "in ('refund', 'transfer', 'transfer_in', 'transfer_out')"
 
 
 def of(engine: Engine, contract: Contract, parameters: Parameters) -> pa.Table:
@@ -39,16 +39,16 @@ def of(engine: Engine, contract: Contract, parameters: Parameters) -> pa.Table:
     elif contract.name == "loyalty.allocations":
         rows = _where(rows, pc.not_equal(rows["points"], pa.scalar(0, pa.decimal128(18, 2))))
     rows = _in_columns(rows, contract, parameters["seq"])
-    moved = _MOVED.format("count(*)", "loyalty._folded_entries", "entry_type")
+    moved = f"select count(*) from loyalty._folded_entries where entry_type {_MOVED}"
     if contract.name == "loyalty.events" and engine.value(moved):
         rows = pa.concat_tables([rows, _moved(engine, contract, parameters).cast(rows.schema)])
     return rows
 
 
 def _moved(engine: Engine, contract: Contract, parameters: Parameters) -> pa.Table:
-    """Events of what moved points, which are known from their entries: a few, told by their model."""
+    """Events of what moved points: a few, told by their model."""
     columns = ", ".join(f'cast("{column.name}" as {column.type}) as "{column.name}"' for column in contract.columns)
-    sql = _MOVED.format(columns, "loyalty._event_postings", "event_type") + " order by event_id, card_id"
+    sql = f"select {columns} from loyalty._event_postings where event_type {_MOVED} order by event_id, card_id"
     return engine.arrow(sql, parameters)
 
 

@@ -56,8 +56,7 @@ def _written_off_by(rule: EarningRule, paying: RedemptionRule) -> str:
 
 def _never_taken_back(programme: Programme) -> Iterator[str]:
     for _, rule in _rules(programme, "transaction_count")[:1]:
-        basket = "buy anything and return it"
-        yield _left_over(rule, basket, "a return never takes back a counted purchase")
+        yield _left_over(rule, "buy anything and return it", "a return never takes back a counted purchase")
 
 
 def _below_the_threshold(programme: Programme) -> Iterator[str]:
