@@ -143,7 +143,8 @@ def derive(night: Night, *, everything: bool = False, keep: Sequence[str] = ()) 
     night.define(*_TOUCHED)
     if everything:
         night.engine.define(
-            "loyalty._touched_accounts", "select distinct account_id, true as again from loyalty._accounts"
+            "loyalty._touched_accounts",
+            "select distinct account_id, true as again, false as only_due from loyalty._accounts",
         )
         night.define("loyalty._scope_cards")
     documents, touched, again = night.engine.rows(
@@ -208,7 +209,8 @@ def _settle_tiers(night: Night) -> None:
         night.log["tier_passes"] = max(passes, night.log.get("tier_passes", 0))
         engine.define(
             "loyalty._stays",
-            f"select {columns} from loyalty.card_tiers where card_id not in (select card_id from loyalty._scope_cards)"
+            f"select {columns} from loyalty.card_tiers where card_id not in"
+            f" (select card_id from loyalty._scope_cards where not only_due)"
             f" union all select {columns} from loyalty._new_stays",
         )
         engine.define("loyalty._tier_of_day_before", "select * from loyalty._tier_of_day")
@@ -292,11 +294,18 @@ _NOTHING_CREDITED = (
 
 
 def _carry(night: Night) -> None:
-    """Makes the open lots and balances readable of the accounts that go on from them."""
-    night.engine.define("loyalty._carried", "select card_id from loyalty._scope_cards where not again")
+    """Makes the open lots and balances readable of the accounts that go on from them; where no more happens than that
+    a lot runs out, just those lots."""
+    night.engine.define(
+        "loyalty._carried",
+        "select card_id, case when only_due then $business_date else date '9999-12-31' end as until"
+        " from loyalty._scope_cards where not again",
+        night.parameters,
+    )
+    night.engine.define("loyalty._carried_whole", "select * from loyalty._carried where until = date '9999-12-31'")
     lots = "loyalty._lots_carried"
     night.narrow("loyalty.open_lots", lots, "loyalty._carried")
-    night.narrow("loyalty.balances", "loyalty._balances_carried", "loyalty._carried", open_lots=lots)
+    night.narrow("loyalty.balances", "loyalty._balances_carried", "loyalty._carried_whole", open_lots=lots)
 
 
 def _fold(night: Night) -> None:

@@ -213,7 +213,8 @@ class Night:
         self._attached.add(name)
 
     def narrow(self, view: str, name: str, cards: str, **narrowed: str) -> None:
-        """Works a public view out as ``name``, only for the cards of the relation ``cards``.
+        """Works a public view out as ``name``, only for the cards of the relation ``cards`` and, of what expires, only
+        what does by their day ``until``.
 
         What it reads is cut to them first, so that the work goes with them and not with the whole table;
         ``narrowed``: a view it reads, by its bare name, that is already.
@@ -225,7 +226,10 @@ class Night:
             cut = narrowed.get(bare, f"{schema}._cut_{bare}")
             if bare not in narrowed:
                 self.attach(table)
-                self.engine.view(cut, f"select * from {table} where card_id in (select card_id from {cards})", {})
+                kept = f"select rows.* from {table} as rows inner join {cards} using (card_id)"
+                if "expires_on" in contract_of(table).names:
+                    kept += " where coalesce(rows.expires_on, until) <= until"
+                self.engine.view(cut, kept, {})
             sql = renamed_in(sql, {table: cut})
         self.engine.define(name, sql, self._of(model.parameters))
 

@@ -20,7 +20,7 @@ from kanta.errors import CheckFailed
 from kanta.home import Home
 from kanta.lake import Lake, State
 from kanta.night import Night, Reporter, worked_through
-from kanta.reading import refresh_analysts_file, write_analysts_file
+from kanta.reading import AnalystsFile, refresh_analysts_file
 
 
 def publish(
@@ -38,28 +38,29 @@ def publish(
             reporter.say("publish                        nothing new")
             return {"number": published.number, "changed": False}
         begun = time.perf_counter()
-        with ThreadPoolExecutor(1) as aside:
-            # Iceberg's library loads while the judge thinks.
+        with AnalystsFile(home) as readers, ThreadPoolExecutor(2) as aside:
+            # The readers' views are drawn and Iceberg's library loads while the judge thinks.
             judged = aside.submit(_judge, home, lake, head, published, judge)
+            drawn = aside.submit(readers.draw, lake.next(through))
             _ = lake.catalog
             results = judged.result()
-        with Engine(lake.root / "work", shared=True) as engine:
-            night = Night(home, lake, engine, "publish", head, through)
-            _keep_checks(night, results)
-            _keep_runs(night, head)
-            lake.move_head(replace(night.state, seq=night.seq))
-        failed = [r for r in results if not r.success and r.severity == "critical"]
-        if failed:
-            raise CheckFailed(
-                f"{len(failed)} critical checks failed; readers still see the last night:\n"
-                + "\n".join(f"  {r.table_name}: {r.check_name}: {r.observed}" for r in failed),
-                where=str(lake.root),
-                next_step=f"correct the cause, then: kanta run --date {business_date}",
-            )
-        with ThreadPoolExecutor(1) as aside:
-            readers = aside.submit(write_analysts_file, home, lake.next(through))
-            state = lake.publish(through)
-            readers.result().replace(lake.root / "analysts.duckdb")
+            with Engine(lake.root / "work", shared=True) as engine:
+                night = Night(home, lake, engine, "publish", head, through)
+                _keep_checks(night, results)
+                _keep_runs(night, head)
+                lake.move_head(replace(night.state, seq=night.seq))
+            failed = [r for r in results if not r.success and r.severity == "critical"]
+            if failed:
+                raise CheckFailed(
+                    f"{len(failed)} critical checks failed; readers still see the last night:\n"
+                    + "\n".join(f"  {r.table_name}: {r.check_name}: {r.observed}" for r in failed),
+                    where=str(lake.root),
+                    next_step=f"correct the cause, then: kanta run --date {business_date}",
+                )
+            drawn.result()
+            file = readers.finish(lake.next(through))
+        state = lake.publish(through)
+        file.replace(lake.root / "analysts.duckdb")
         warned = sum(not r.success for r in results)
         seconds = time.perf_counter() - begun
         reporter.say(

@@ -96,23 +96,49 @@ def write_analysts_file(home: Home, state: State) -> Path:
     Any DuckDB client opens it read-only and sees schema.table as ``kanta query`` does, and in ``main.publication``
     which night that is. It becomes ``lake/analysts.duckdb`` in one rename: who has that open goes on with last night's.
     """
-    lake = Lake(home)
-    fresh = lake.root / ".analysts.part.duckdb"
-    fresh.unlink(missing_ok=True)
-    with Engine(lake.root / "work", fresh) as engine:
-        Night(home, lake, engine, "reading", state, state.night).attach(*names())
+    with AnalystsFile(home) as file:
+        file.draw(state)
+        written = file.finish(state)
+    return written
+
+
+class AnalystsFile:
+    """The database of ``write_analysts_file``, drawn before all is known that the publication says of its own night."""
+
+    def __init__(self, home: Home) -> None:
+        self._home, self._lake = home, Lake(home)
+        self._path = self._lake.root / ".analysts.part.duckdb"
+        self._path.unlink(missing_ok=True)
+        self._engine = Engine(self._lake.root / "work", self._path)
+
+    def __enter__(self) -> AnalystsFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.close()
+
+    def draw(self, state: State) -> None:
+        """Puts the views in."""
+        self._drawn = state
+        Night(self._home, self._lake, self._engine, "reading", state, state.night).attach(*names())
         # What lives in this process only, relations of the programme and what calls our functions, goes in as rows.
         called = [name for name in names() if name in models() and "folded(" in models()[name].sql]
         for name in [*RELATIONS, "loyalty._replaced", *called]:
-            if engine.has(name):
-                engine.keep(name)
-        engine.con.execute(
+            if self._engine.has(name):
+                self._engine.keep(name)
+
+    def finish(self, state: State) -> Path:
+        """Brings the tables up to date that changed since, and says which publication this is."""
+        for table, version in state.tables.items():
+            if version != self._drawn.tables.get(table):
+                self._engine.attach(contracts.contract_of(table), self._lake.files(table, state))
+        self._engine.con.execute(
             "create table main.publication as select $number::integer as number, $night::date as business_date,"
             " $lake as lake",
-            {"number": state.number, "night": state.night, "lake": str(lake.root)},
+            {"number": state.number, "night": state.night, "lake": str(self._lake.root)},
         )
-        engine.con.execute("checkpoint")
-    return fresh
+        self._engine.con.execute("checkpoint")
+        return self._path
 
 
 def _shown_by(file: Path) -> tuple[int, str] | None:

@@ -150,7 +150,8 @@ def reached(engine: Engine, posted: Iterable[tuple[str, str, int]]) -> set[tuple
     engine.register("test.posted", pa.Table.from_pylist(rows, schema))
     empty = "select '' as card_id, date '0001-01-01' as business_date where false"
     engine.define("loyalty._reevaluations", empty)
-    engine.define("loyalty._scope_cards", "select distinct card_id, false as again from loyalty._cards")
+    scope = "select distinct card_id, false as again, false as only_due from loyalty._cards"
+    engine.define("loyalty._scope_cards", scope)
     engine.define(
         "loyalty._events",
         "select card_id, 'club' as program_id, reward_point_id, date '2026-11-21' as business_date, points_h,"

@@ -28,7 +28,7 @@ published as (
         reason,
         bucket
     from loyalty.card_tiers
-    where card_id in (select card_id from loyalty._scope_cards)
+    where card_id in (select card_id from loyalty._scope_cards where not only_due)
 ),
 
 changes as (

@@ -45,6 +45,7 @@ before as (
     inner join loyalty._scope_cards as cards
         on entries.card_id = cards.card_id
         and not cards.again
+        and not cards.only_due
     where
         entries.side = 'issued'
         and coalesce(entries.corrected_type, entries.entry_type) in ('earn', 'return_earned', 'adjust')

@@ -48,6 +48,7 @@ spans as (
     from loyalty._cards as cards
     inner join loyalty._scope_cards as scope
         on cards.card_id = scope.card_id
+        and not scope.only_due
     inner join enrolments
         on cards.card_id = enrolments.card_id
     inner join programme.programs as programs

@@ -13,6 +13,7 @@ cards as (
     from reference.loyalty_cards as cards
     inner join loyalty._scope_cards as scope
         on cards.card_id = scope.card_id
+        and not scope.only_due
     where cards.valid_to = date '9999-12-31'
     group by
         cards.card_id,

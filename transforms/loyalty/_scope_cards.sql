@@ -4,7 +4,8 @@ select
     accounts.card_id,
     accounts.account_id,
     accounts.circle_id,
-    touched.again
+    touched.again,
+    touched.only_due
 from loyalty._accounts as accounts
 inner join loyalty._touched_accounts as touched
     on accounts.account_id = touched.account_id

@@ -1,7 +1,8 @@
 -- Accounts that tonight's facts touch, and whether they must be worked out again from their first fact.
 -- grain: account_id
 -- why: a fact in its place, after all the account has been through, needs only the account's open lots; one that is
--- late, changed, or undoes an earlier one needs the whole history. The result is the same; only the work differs.
+-- late, changed, or undoes an earlier one needs the whole history. The result is the same; only the work differs. Where
+-- no more happens than that a lot runs out (only_due), no tier can change: they go by what was issued.
 with
 
 accounts as (
@@ -245,25 +246,43 @@ named as (
 
     union all
 
-    select
-        card_id,
-        false as again
-    from loyalty._due_lots
-
-    union all
-
     -- The first time every card is new, also one that nothing has happened to: it may stand in a tier.
     select
         card_id,
         false as again
     from accounts
     where $since = 0
+),
+
+touched as (
+    select
+        accounts.account_id,
+        bool_or(named.again) as again
+    from named
+    inner join accounts
+        on named.card_id = accounts.card_id
+    group by accounts.account_id
+),
+
+due as (
+    select distinct accounts.account_id
+    from loyalty._due_lots as due_lots
+    inner join accounts
+        on due_lots.card_id = accounts.card_id
+    anti join touched
+        on accounts.account_id = touched.account_id
 )
 
 select
-    accounts.account_id,
-    bool_or(named.again) as again
-from named
-inner join accounts
-    on named.card_id = accounts.card_id
-group by accounts.account_id
+    account_id,
+    again,
+    false as only_due
+from touched
+
+union all
+
+select
+    account_id,
+    false as again,
+    true as only_due
+from due

@@ -6,7 +6,7 @@ with
 untouched as (
     select *
     from loyalty.card_tiers
-    where card_id not in (select card_id from loyalty._scope_cards)
+    where card_id not in (select card_id from loyalty._scope_cards where not only_due)
 ),
 
 stays as (
