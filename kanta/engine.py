@@ -77,23 +77,34 @@ def _connect(workspace: Path, database: str = ":memory:") -> tuple[duckdb.DuckDB
         "memory_limit": os.environ.get("KANTA_MEMORY_LIMIT", MEMORY_LIMIT),
         "temp_directory": str(spill),
         "preserve_insertion_order": False,
-        "enable_progress_bar": False,
         "partitioned_write_max_open_files": 4096,
+        # Rows of up to so many cards are looked for only in groups of rows that can hold them; fifty is little.
+        "dynamic_or_filter_threshold": 1000,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
     for name, value in settings.items():
-        con.execute(f"set {name} = {literal(value)}")
+        con.execute(f"set global {name} = {literal(value)}")  # else its cursors would not have it
     con.create_function("folded", folded, ["VARCHAR"], "VARCHAR")
     return con, spill
 
 
 def remove_dead_spills(workspace: Path) -> int:
     """Removes what processes that died had spilled; returns how many there were."""
-    dead = [path for path in workspace.glob("spill-*") if not Path("/proc", path.name.split("-")[1]).exists()]
+    dead = [path for path in workspace.glob("spill-*") if not _runs(int(path.name.split("-")[1]))]
     for path in dead:
         shutil.rmtree(path, ignore_errors=True)
     return len(dead)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 _processes = itertools.count()

@@ -195,7 +195,7 @@ def _settle_tiers(night: Night) -> None:
         " where points.maximum_h is not null",
     )
     caps_matter = bool(engine.value("select count(*) from loyalty._capped_tier_points"))
-    night.define("loyalty._tier_of_day", *EARNED)
+    night.define("loyalty._tier_of_day", "loyalty._issued_before", *EARNED)
     for passes in range(1, MOST_PASSES + 1):
         night.define(*POSTED)
         if caps_matter:

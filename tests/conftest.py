@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,10 @@ import pytest
 from kanta import quality, verify
 from kanta.home import Home
 from kanta.lake import Lake
+
+# All tests run where no clock shows UTC: what asks the machine for its time zone shows itself.
+os.environ["TZ"] = "Asia/Kathmandu"
+time.tzset()
 
 
 class NoJudge(quality.Judge):

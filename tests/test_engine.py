@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,6 +24,14 @@ def test_shared_engines_of_one_workspace_see_nothing_of_each_other(tmp_path: Pat
         assert (one.value("select sale from shop.sales"), other.value("select sale from shop.sales")) == (1, 2)
     with Engine(tmp_path, shared=True) as next_one:
         assert not next_one.has("shop.sales")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_settings_hold_in_every_engine_wherever_the_machine_stands(tmp_path: Path, shared: bool) -> None:
+    with Engine(tmp_path, shared=shared) as engine:
+        assert engine.value("select cast(timestamptz '2017-12-10 23:30:00+00' as date)") == date(2017, 12, 10)
+        assert engine.value("select current_setting('partitioned_write_max_open_files')") == 4096
+        assert engine.value("select current_setting('preserve_insertion_order')") is False
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -162,7 +162,7 @@ def reached(engine: Engine, posted: Iterable[tuple[str, str, int]]) -> set[tuple
         "loyalty._credited",
         "select card_id, program_id, reward_point_id, business_date, points_h from loyalty._events where false",
     )
-    for step in ("loyalty._issued_days", "loyalty._memberships", "loyalty._qualified"):
+    for step in ("loyalty._issued_before", "loyalty._issued_days", "loyalty._memberships", "loyalty._qualified"):
         engine.define(step, models.models()[step].sql)
     return set(
         engine.rows(

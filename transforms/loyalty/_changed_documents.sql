@@ -12,10 +12,10 @@ changes as (
 brought as (
     select
         document_id,
-        min(seq) > $since and not bool_or(seq <= $since) as first_seen
+        min(seq) > $since as first_seen
     from changes
+    where document_id in (select document_id from changes where seq > $since)
     group by document_id
-    having max(seq) > $since
 )
 
 select

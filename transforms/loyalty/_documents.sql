@@ -42,10 +42,10 @@ tenders as (
 ),
 
 of_accounts_again as (
-    select transactions.document_id
-    from transactions
+    select transactions.transaction_id as document_id
+    from sales.transactions as transactions
     inner join scope_cards
-        on transactions.card_id = scope_cards.card_id
+        on transactions.loyalty_card_id = scope_cards.card_id
     where scope_cards.again
 
     union

@@ -16,4 +16,5 @@ select
 from sales.lines as lines
 inner join loyalty._documents as documents
     on lines.transaction_id = documents.document_id
+    and lines.business_date = documents.business_date
     and documents.activity_type is null

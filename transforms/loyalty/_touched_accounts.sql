@@ -19,19 +19,44 @@ changed as (
     from loyalty._changed_documents
 ),
 
+links as (
+    select
+        document_id,
+        original_document_id
+    from loyalty._return_links
+),
+
+touched_links as (
+    select links.original_document_id
+    from links
+    inner join changed
+        on links.document_id = changed.document_id
+
+    union
+
+    select links.original_document_id
+    from links
+    inner join changed
+        on links.original_document_id = changed.document_id
+),
+
+concerned as (
+    select document_id
+    from changed
+
+    union
+
+    select original_document_id as document_id
+    from touched_links
+),
+
 counted as (
     select
         transaction_id as document_id,
         loyalty_card_id as card_id,
         business_date
     from sales.transactions
-),
-
-links as (
-    select
-        document_id,
-        original_document_id
-    from loyalty._return_links
+    where transaction_id in (select document_id from concerned)
 ),
 
 records as (
@@ -79,8 +104,17 @@ posted as (
         card_id
     from loyalty.events
     where
-        transaction_id in (select document_id from changed)
-        or transaction_id in (select document_id from records where came_before)
+        transaction_id in (
+            select document_id
+            from changed
+            where not first_seen
+
+            union
+
+            select document_id
+            from records
+            where came_before
+        )
 ),
 
 paid as (
@@ -92,23 +126,10 @@ paid as (
     where
         type = 'loyalty'
         and loyalty_card_id is not null
+        and transaction_id in (select document_id from concerned)
     group by
         transaction_id,
         loyalty_card_id
-),
-
-touched_links as (
-    select links.original_document_id
-    from links
-    inner join changed
-        on links.document_id = changed.document_id
-
-    union
-
-    select links.original_document_id
-    from links
-    inner join changed
-        on links.original_document_id = changed.document_id
 ),
 
 named as (
