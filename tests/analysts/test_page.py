@@ -225,6 +225,7 @@ def test_what_lies_ahead_is_what_its_tables_say(home: Home) -> None:
         totals[row["outlook"], row["tier_id"]] += row["cards"]
     assert {("keep", "gold"), ("reach", "gold")} <= totals.keys()
     assert [(*key, cards) for key, cards in sorted(totals.items())] == outlooks
+    assert sum(row["usable"] + row["vesting"] for row in book.points(at).to_pylist()) == owed
     assert sum(row["closing"] for row in book.liability().to_pylist() if row["month"] == NIGHT.replace(day=1)) == owed
     for trait in ({"tier": "gold"}, {"channel": "S3"}, {"segment": "Champions"}):
         some = Filters("retail", NIGHT, None, **trait)
@@ -254,7 +255,8 @@ def test_one_who_asks_for_other_dates_meanwhile_changes_nobodys_answer(
     newest, before, *_ = book.dates("retail")
     mine, others = data.Filters("retail", newest, before), data.Filters("retail", before, newest)
     alone = [book.moves(asked).to_pylist() for asked in (mine, others)]
-    assert alone[0] != alone[1]
+    there, back = ({(r["from_segment"], r["to_segment"]): r["customers"] for r in rows} for rows in alone)
+    assert there == {(to, was): customers for (was, to), customers in back.items()} != back
     between = book._between
 
     def and_another_asks(filters: data.Filters) -> str:
