@@ -4,9 +4,11 @@
    month. In Dynamics 365: *RFM analysis*.
 2. `publish` judges everything the night has written. If no critical check fails, readers see all of it at once:
    queries, `--as-of` and the stores' packages read what is published, never a night that is half done.
+3. `analysts` adds up what the analysts' page shows of it. Until it is done the page shows the night before.
 
 * **Runs** when the asset `ledger` has the partition of a date.
-* **Reads** `sales.*`; **writes** `rfm.*`, `ops.checks` and `ops.runs`.
+* **Reads** `sales.*`; **writes** `rfm.*`, `ops.checks` and `ops.runs`,
+  `lake/analysts.duckdb` and `lake/page.duckdb`.
 * **Makes** the asset `night`, which the stores' packages wait for.
 * **By hand**: trigger it with a business date; `distribution` waits for `ledger` of that date, too.
 * **When it fails**, readers keep the last night. A critical check that failed (`ops.checks`) is not tried again by
@@ -37,4 +39,8 @@ with DAG(
     def publish() -> dict[str, Any]:
         return run_stage("publish")
 
-    rfm() >> publish()
+    @task
+    def analysts() -> dict[str, Any]:
+        return run_stage("analysts")
+
+    rfm() >> publish() >> analysts()

@@ -10,8 +10,8 @@ import itertools
 import os
 import shutil
 import unicodedata
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -216,6 +216,17 @@ class Engine:
             return self.con.execute(statement, _named(statement, parameters))
         except duckdb.Error as error:
             raise refusal("statement", sql, error) from error
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is defined meanwhile goes into the database together or, after an error, not at all."""
+        self.con.begin()
+        try:
+            yield
+        except BaseException:
+            self.con.rollback()
+            raise
+        self.con.commit()
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query."""

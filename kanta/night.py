@@ -432,7 +432,7 @@ STAGES: dict[str, Callable[[Night], None]] = {
 }
 
 
-STAGE_NAMES = (*STAGES, "publish", "distribution")
+STAGE_NAMES = (*STAGES, "publish", "analysts", "distribution")
 
 
 @dataclass
@@ -456,12 +456,20 @@ class Reporter:
 
 
 def run_stage(home: Home, name: str, business_date: date, reporter: Reporter | None = None) -> dict[str, Any]:
-    """Carries out one stage; returns its log. ``publish`` makes the night visible to readers."""
+    """Carries out one stage; returns its log. ``publish`` makes the night visible to readers; ``analysts`` adds up for
+    their page what is published."""
     reporter = reporter or Reporter(quiet=True)
     if name == "publish":
         from kanta.publishing import publish
 
         return publish(home, business_date)
+    if name == "analysts":
+        from kanta.analysts import prepared
+
+        begun = time.perf_counter()
+        prepared.refresh(home)
+        reporter.say(f"{name:<20} {time.perf_counter() - begun:7.2f} s  what the analysts' page shows")
+        return {"number": Lake(home).published().number}
     if name == "distribution":
         from kanta import distribution
 

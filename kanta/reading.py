@@ -85,18 +85,18 @@ def refresh_analysts_file(home: Home) -> Path:
     """Sees to it that ``lake/analysts.duckdb`` shows the newest publication; one that does already stays."""
     lake = Lake(home)
     state, target = lake.published(), lake.root / "analysts.duckdb"
-    if not target.exists() or _shown_by(target) != (state.number, str(lake.root)):
+    if not target.exists() or shown_by(target) != (state.number, str(lake.root)):
         write_analysts_file(home, state).replace(target)
     return target
 
 
-def write_analysts_file(home: Home, state: State) -> Path:
+def write_analysts_file(home: Home, state: State, fresh: Path | None = None) -> Path:
     """Writes a database with a view for each table over the files of ``state``; the caller puts it in its place.
 
     Any DuckDB client opens it read-only and sees schema.table as ``kanta query`` does, and in ``main.publication``
     which night that is. It becomes ``lake/analysts.duckdb`` in one rename: who has that open goes on with last night's.
     """
-    with AnalystsFile(home) as file:
+    with AnalystsFile(home, fresh) as file:
         file.draw(state)
         written = file.finish(state)
     return written
@@ -105,9 +105,9 @@ def write_analysts_file(home: Home, state: State) -> Path:
 class AnalystsFile:
     """The database of ``write_analysts_file``, drawn before all is known that the publication says of its own night."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, path: Path | None = None) -> None:
         self._home, self._lake = home, Lake(home)
-        self._path = self._lake.root / ".analysts.part.duckdb"
+        self._path = path or self._lake.root / ".analysts.part.duckdb"
         self._path.unlink(missing_ok=True)
         self._engine = Engine(self._lake.root / "work", self._path)
 
@@ -120,12 +120,13 @@ class AnalystsFile:
     def draw(self, state: State) -> None:
         """Puts the views in."""
         self._drawn = state
-        Night(self._home, self._lake, self._engine, "reading", state, state.night).attach(*names())
-        # What lives in this process only, relations of the programme and what calls our functions, goes in as rows.
-        called = [name for name in names() if name in models() and "folded(" in models()[name].sql]
-        for name in [*RELATIONS, "loyalty._replaced", *called]:
-            if self._engine.has(name):
-                self._engine.keep(name)
+        with self._engine.at_once():
+            Night(self._home, self._lake, self._engine, "reading", state, state.night).attach(*names())
+            # What lives in this process only, relations of the programme and what calls our functions, goes in as rows.
+            called = [name for name in names() if name in models() and "folded(" in models()[name].sql]
+            for name in [*RELATIONS, "loyalty._replaced", *called]:
+                if self._engine.has(name):
+                    self._engine.keep(name)
 
     def finish(self, state: State) -> Path:
         """Brings the tables up to date that changed since, and says which publication this is."""
@@ -141,7 +142,7 @@ class AnalystsFile:
         return self._path
 
 
-def _shown_by(file: Path) -> tuple[int, str] | None:
+def shown_by(file: Path) -> tuple[int, str] | None:
     """The publication an analysts' file shows, and of which lake; None when it cannot be told."""
     try:
         with duckdb.connect(str(file), read_only=True) as con:

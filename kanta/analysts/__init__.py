@@ -41,12 +41,9 @@ def serve(home: Home, port: int = PORT, *, browser: bool = True) -> int:
     """Serves the page to this machine until it is stopped. Raises KantaError when nothing is published yet."""
     import uvicorn
 
-    from kanta.analysts.data import keep_up
-
     night = Lake(home).published().night
     url = f"http://localhost:{port}"
     print(f"The analysts' page, as of {night}: {url} (stop it with Ctrl+C)", flush=True)
-    threading.Thread(target=keep_up, args=[home, threading.main_thread()]).start()  # from while the server starts
     if browser:
         threading.Timer(1.5, webbrowser.open, [url]).start()
     uvicorn.run(application(home), host="127.0.0.1", port=port, log_level="warning")

@@ -219,7 +219,8 @@ def points(table: pa.Table) -> go.Figure:
         own = [row for row in rows if row["reward_point_id"] == point]
         months = [f"{row['expires_in']:%Y-%m}" if row["expires_in"] else "never" for row in own]
         bars.append(go.Bar(x=months, y=[float(row["usable"] + row["vesting"]) for row in own], name=point))
-    return _figure(*bars, title="Points outstanding by month of expiry", barmode="group", xaxis={"type": "category"})
+    in_order = {"type": "category", "categoryorder": "category ascending"}  # of all points together, "never" last
+    return _figure(*bars, title="Points outstanding by month of expiry", barmode="group", xaxis=in_order)
 
 
 def tiers(table: pa.Table) -> go.Figure:

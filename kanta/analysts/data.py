@@ -1,45 +1,22 @@
-"""What the analysts' page reads: the published lake, added up once for each publication, then asked by filters."""
+"""What the analysts' page reads: ``lake/page.duckdb``, to which each night adds up what it asks for."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
-from kanta.engine import literal
-from kanta.errors import KantaError
+from kanta.analysts import prepared
+from kanta.engine import Engine, literal
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.models import models
-from kanta.reading import open_published
-
-#: Worked out once for each publication: by the first answer that reads it, or ahead of it.
-PREPARED = (
-    "analysts._profiles", "analysts._cube", "analysts._holders", "analysts._purchase_days", "analysts._cards",
-    "analysts._points", "analysts._expiring", "analysts._tier_months", "analysts._outlooks", "analysts._liability",
-)  # fmt: skip
-
-#: What the first view reads of them, whatever it shows.
-FIRST = ("analysts._profiles", "analysts._cube")
-
-READ = (
-    "rfm.scores", "rfm.segments", "rfm.thresholds", "rfm.migrations", "rfm.cohorts", "rfm.lifetime_models",
-    "rfm.lifetime_value", "sales.transactions", "loyalty.entries", "loyalty.card_tiers", "loyalty.balances",
-    "reference.loyalty_cards", "customers.contacts", "rfm._receipts",
-)  # fmt: skip
-
-#: How often a page that is served looks for a newer publication, in seconds.
-LOOK = 5.0
-
-#: How long nobody must have asked before more is worked out ahead, in seconds.
-QUIET = 0.5
+from kanta.night import renamed_in
 
 #: The filters that are traits of a customer, in the order they are shown.
 TRAITS = ("channel", "tier", "country", "segment")
@@ -76,98 +53,40 @@ class Filters:
 class Published:
     """One publication, opened for reading. Every answer is an Arrow table; calls may come from several sessions."""
 
-    def __init__(self, home: Home) -> None:
-        self._night = open_published(home, *READ)
-        self.engine = self._night.engine
+    def __init__(self, home: Home, opened: Path) -> None:
+        """``opened``: the file as :func:`kanta.analysts.prepared.current` has it."""
+        self.engine = Engine(Lake(home).root / "work")
         self.engine.execute("set parquet_metadata_cache = true")  # the lake's files never change
-        self.business_date = self._night.business_date
+        self.engine.execute(f"attach {literal(str(opened))} as lake (read_only)")
+        self.engine.execute("use lake")
+        self.business_date: date = self.engine.value("select business_date from main.publication")
         self.personal = home.settings.analysts_see_personal_data
-        self._asking, self._next = threading.Lock(), threading.Lock()
-        self._asked = threading.Event()  # since the work ahead last looked
-        self._ahead: str | None = None  # the step that is worked out ahead right now
-        self._prepared: set[str] = set()
+        self._asking = threading.Lock()
         self._made: dict[str, tuple[Any, ...]] = {}
 
-    @contextmanager
-    def _turn(self, sql: str = "") -> Iterator[None]:
-        """One at a time, in turn: who waits for it cannot be overtaken by the one who had it.
-
-        Work ahead that neither the answer to ``sql`` nor the first view reads is broken off: while the next turn is
-        ours, nothing else can be at work.
-        """
-        with self._next:
-            while not self._asking.acquire(timeout=0.05):
-                if sql and self._ahead and self._ahead not in {*FIRST, *_read_by(sql)}:
-                    self.engine.con.interrupt()
-        try:
-            yield
-        finally:
-            self._asking.release()
-
     def ask(self, sql: str, filters: Filters | None = None, **parameters: Any) -> pa.Table:
-        self._asked.set()
-        with self._turn(sql):
-            self._prepare(*(step for step in PREPARED if step in sql))
+        with self._asking:
             for name in _OF_DATES:
                 if filters and name in sql:
                     self._make(name, filters)
             return self.engine.arrow(sql, (filters.parameters if filters else {}) | parameters)
 
-    def _prepare(self, *steps: str) -> None:
-        """Works out those of ``steps`` that are not yet, and what they read."""
-        for step in steps:
-            if step not in self._prepared:
-                self._prepare(*(name for name in models()[step].inputs if name in PREPARED))
-                self._night.define(step)
-                self._prepared.add(step)
-
     def _make(self, name: str, filters: Filters) -> None:
-        """Puts together what answers of these dates read, unless it is there; in the turn of the answer that reads it,
-        for another may ask for other dates."""
-        select, *of = _OF_DATES[name]
-        dates = tuple(getattr(filters, each) for each in of)
-        if self._made.get(name) != dates:
-            self._prepare("analysts._profiles")
-            self.engine.define(name, select, filters.parameters)
-            self._made[name] = dates
-
-    def work_ahead(self) -> None:
-        """Works out what no answer has read yet, step after step, whenever nobody has asked for a moment.
-
-        A step that an answer broke off is begun again.
-        """
-        todo: list[tuple[str, Filters | None]] = [(step, None) for step in PREPARED]
-        while todo:
-            while self._asked.is_set():
-                self._asked.clear()
-                self._asked.wait(QUIET)
-            if not threading.main_thread().is_alive():
-                return  # the page was stopped
-            step, filters = todo[0]
-            try:
-                with self._turn():
-                    if not filters:  # not to be broken off
-                        self._night.attach(*(name for name in models()[step].inputs if name not in PREPARED))
-                    self._ahead = step
-                    try:
-                        self._make(step, filters) if filters else self._prepare(step)
-                    finally:
-                        self._ahead = None
-            except (KantaError, duckdb.InterruptException) as error:
-                if isinstance(error.__cause__ or error, duckdb.InterruptException):
-                    continue
-                raise
-            del todo[0]
-            if step == PREPARED[-1] and (first := self._asked_first()):
-                todo += [(name, first) for name in _OF_DATES]
-
-    def _asked_first(self) -> Filters | None:
-        """What the page opens with; None where nothing is scored yet."""
-        definitions = self.definitions()
-        if not definitions:
-            return None
-        newest, *before = self.dates(definitions[0])
-        return Filters(definitions[0], newest, before[0] if before else None)
+        """Sees to it that ``name`` is of these dates; in the turn of the answer that reads it, for another may ask for
+        other dates. Of those the page opens with the night has put it together."""
+        dates = tuple(getattr(filters, each) for each in _OF_DATES[name])
+        if self._made.get(name) == dates:
+            return
+        opening = f"select {', '.join(_OF_DATES[name])} from analysts._opening where definition = $definition"
+        source = f"analysts.{name}"
+        if dates not in self.engine.rows(opening, filters.parameters):
+            source = f"{name}_then"
+            chosen = "(select $definition as definition, $as_of as as_of, $before::date as before)"
+            sql = renamed_in(models()[f"analysts.{name}"].sql, {"analysts._opening": chosen})
+            self.engine.execute(f"create or replace temp table {source} as {sql}", filters.parameters)
+        of = literal(filters.definition)
+        self.engine.execute(f"create or replace temp view {name} as select * from {source} where definition = {of}")
+        self._made[name] = dates
 
     def values(self, sql: str, filters: Filters | None = None, **parameters: Any) -> list[Any]:
         """The first column of an answer."""
@@ -258,7 +177,7 @@ class Published:
     def _between(filters: Filters) -> str:
         """The moves between two dates; counted once for all filters."""
         traits = filters.where("", "channel", "tier", "country")
-        return f"from analysts._flows where {traits} and ($segment = '' or $segment in (from_segment, to_segment))"
+        return f"from _flows where {traits} and ($segment = '' or $segment in (from_segment, to_segment))"
 
     def thresholds(self, filters: Filters) -> pa.Table:
         return self.ask(
@@ -315,7 +234,7 @@ class Published:
     @staticmethod
     def _lifetimes(filters: Filters) -> str:
         """The lifetimes of a date; put together once for the answers of a view."""
-        return f"from analysts._lives as lives where {filters.where()}"
+        return f"from _lives as lives where {filters.where()}"
 
     def points(self, filters: Filters) -> pa.Table:
         return self.ask(
@@ -372,15 +291,10 @@ class Published:
         )
 
     def purchases_of(self, customer: str) -> pa.Table:
-        days = self.values(
-            "select distinct business_date from analysts._purchase_days where customer_id = $customer",
-            customer=customer,
-        )
-        on_these = f"business_date in ({', '.join(literal(day) for day in days) or 'null'})"
+        columns = "business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
         return self.ask(
-            "select business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
-            f" from sales.transactions where {on_these}"
-            f" and (customer_id = $customer or customer_id is null and {_CARDS})"
+            f"select {columns} from sales.transactions where customer_id = $customer union all"
+            f" select {columns} from sales.transactions where customer_id is null and {_CARDS}"
             " order by business_date desc, transaction_id",
             customer=customer,
         )
@@ -402,76 +316,25 @@ class Published:
 
 
 _CARDS = "loyalty_card_id in (select card_id from analysts._holders where customer_id = $customer)"
-_LIVES = """
-    select lives.*, segment, channel, tier, country
-    from rfm.lifetime_value as lives
-    left join analysts._profiles using (customer_id)
-    left join (select customer_id, segment from rfm.scores where definition = $definition and as_of = $as_of)
-        using (customer_id)
-    where lives.definition = $definition and lives.as_of = (
-        select max(as_of) from rfm.lifetime_models where definition = $definition and as_of <= $as_of
-    )
-"""
-_FLOWS = """
-    with earlier as (
-        select customer_id, segment from rfm.scores where definition = $definition and as_of = $before
-    ),
-    later as (
-        select customer_id, segment, monetary_total
-        from rfm.scores where definition = $definition and as_of = $as_of
-    )
-    select
-        coalesce(earlier.segment, '') as from_segment, coalesce(later.segment, '') as to_segment,
-        channel, tier, country, count(*) as customers, coalesce(sum(later.monetary_total), 0) as revenue
-    from earlier full outer join later using (customer_id) left join analysts._profiles using (customer_id)
-    group by all
-"""
 
-#: What several answers read of the dates they are about: its SELECT, and the filters that say which dates.
-_OF_DATES = {
-    "analysts._flows": (_FLOWS, "definition", "before", "as_of"),
-    "analysts._lives": (_LIVES, "definition", "as_of"),
-}
+#: What several answers read of the dates they are about, by the filters that say which.
+_OF_DATES = {"_flows": ("definition", "before", "as_of"), "_lives": ("definition", "as_of")}
 
 
 def _no_more_than(rows: int | None) -> str:
     return "" if rows is None else f" limit {rows}"
 
 
-def _read_by(sql: str) -> set[str]:
-    """What has to be worked out before a statement can be answered."""
-    found = set[str]()
-    waiting = [name for name in (*PREPARED, *_OF_DATES) if name in sql]
-    while waiting:
-        name = waiting.pop()
-        found.add(name)
-        inputs = models()[name].inputs if name in PREPARED else ("analysts._profiles",)
-        waiting += [each for each in inputs if each in PREPARED and each not in found]
-    return found
-
-
 _opening = threading.Lock()
 
 
 @lru_cache(maxsize=2)
-def _opened(home: Home, number: int) -> Published:
-    book = Published(home)
-    threading.Thread(target=book.work_ahead).start()
-    return book
+def _opened(home: Home, opened: Path, _written: int) -> Published:
+    return Published(home, opened)
 
 
 def published(home: Home) -> Published:
     """The newest publication of a home, opened once for all who look at it."""
     with _opening:
-        return _opened(home, Lake(home).published().number)
-
-
-def keep_up(home: Home, process: threading.Thread) -> None:
-    """Opens each publication of a home as it comes, so that it is worked out before anybody asks, while the process is.
-
-    ``process``: its main thread.
-    """
-    while process.is_alive():
-        with suppress(KantaError):  # who looks at the page is told
-            published(home)
-        process.join(LOOK)
+        opened = prepared.current(home)
+        return _opened(home, opened, opened.stat().st_ino)

@@ -76,7 +76,7 @@ def landed(rows: Iterable[Row]) -> Iterable[Row]:
 
 def facts() -> dict[str, list[Row]]:
     chance = Random(20)  # noqa: S311
-    sales, entries, lots, stays, cards = [], [], [], [], []
+    sales, entries, lots, taken, stays, cards = [], [], [], [], [], []
     for number in range(CUSTOMERS):
         customer, card = f"K{number:04d}", f"C{number:04d}"
         home = chance.choice(["S1", "S1", "S2", "S3"])
@@ -109,6 +109,15 @@ def facts() -> dict[str, list[Row]]:
                 "expires_on": NIGHT + timedelta(days=30 * chance.randint(1, 6)),
             }
         )  # fmt: skip
+        if points > 1:
+            used = {"entry_type": "redeem", "entry_date": FIRST, "side": "used", "posted_date": FIRST}
+            entries.append({**lot, **used, "entry_id": f"r{card}", "event_id": f"redeem:{card}", "points": Decimal(-1)})
+            taken.append(
+                {
+                    "debit_entry_id": f"r{card}", "lot_id": f"l{card}", "card_id": card, "points": Decimal(1),
+                    "allocated_on": FIRST, "posted_date": FIRST,
+                }
+            )  # fmt: skip
         gold = number % 5 == 0
         stays.append(
             {
@@ -125,7 +134,7 @@ def facts() -> dict[str, list[Row]]:
     return {
         "landed.channels": list(landed(channels)), "landed.loyalty_cards": list(landed(cards)),
         "sales.transactions": sales, "loyalty.entries": entries, "loyalty.lot_postings": lots,
-        "loyalty.card_tiers": stays,
+        "loyalty.allocations": taken, "loyalty.card_tiers": stays,
     }  # fmt: skip
 
 

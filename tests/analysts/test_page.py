@@ -21,11 +21,11 @@ from urllib.request import urlopen
 import pytest
 
 from kanta import reading
-from kanta.analysts import data
+from kanta.analysts import data, prepared
 from kanta.analysts.data import Filters
 from kanta.analysts.views import VIEWS
-from kanta.errors import KantaError
 from kanta.home import REPOSITORY, Home
+from kanta.lake import Lake
 from tests.analysts.conftest import CHANNELS, NIGHT, facts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -98,26 +98,31 @@ def listed(page: Any, rows: int) -> None:
     page.get_by_text(re.compile(f"^{rows:,} rows$")).first.wait_for(timeout=PATIENCE)
 
 
-def test_a_page_that_is_served_opens_every_publication_before_anybody_asks(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[int] = []
+def test_nobody_waits_for_a_newer_publication_while_an_earlier_one_can_be_shown(home: Home, tmp_path: Path) -> None:
+    shutil.copytree(home.root, tmp_path / "home")
+    mine = Home(tmp_path / "home")
+    first = data.published(mine)  # a home that was brought elsewhere: what it shows is of here
+    views = first.engine.rows("select sql from duckdb_views() where sql like '%read_parquet%'")
+    assert views
+    assert [sql for (sql,) in views if f"'{mine.lake}/" not in sql] == []
+    lake = Lake(mine)
+    with lake.writing():
+        lake.publish(NIGHT)
+    others = set(threading.enumerate())
+    assert data.published(mine) is first
+    for thread in set(threading.enumerate()) - others:
+        thread.join()
+    second = data.published(mine)
+    assert second is not first
+    assert second.engine.value("select number from main.publication") == lake.published().number
+    assert second.trend(Filters("retail", NIGHT)).equals(first.trend(Filters("retail", NIGHT)))
+    assert not list(mine.lake.glob(".page.part*"))
 
-    class Process(threading.Thread):
-        def is_alive(self) -> bool:
-            return len(opened) < 3
 
-        def join(self, timeout: float | None = None) -> None:
-            assert timeout == data.LOOK
-
-    def published(_: Home) -> None:
-        opened.append(len(opened))
-        if len(opened) == 2:
-            raise KantaError("a file of the lake is gone")
-
-    monkeypatch.setattr(data, "published", published)
-    data.keep_up(home, Process())
-    assert opened == [0, 1, 2]
+def test_what_is_there_for_this_publication_is_not_made_again(home: Home) -> None:
+    data.published(home)
+    written = (home.lake / "page.duckdb").stat().st_ino
+    assert prepared.refresh(home).stat().st_ino == written
 
 
 @pytest.mark.slow
@@ -220,6 +225,7 @@ def test_what_lies_ahead_is_what_its_tables_say(home: Home) -> None:
         totals[row["outlook"], row["tier_id"]] += row["cards"]
     assert {("keep", "gold"), ("reach", "gold")} <= totals.keys()
     assert [(*key, cards) for key, cards in sorted(totals.items())] == outlooks
+    assert sum(row["usable"] + row["vesting"] for row in book.points(at).to_pylist()) == owed
     assert sum(row["closing"] for row in book.liability().to_pylist() if row["month"] == NIGHT.replace(day=1)) == owed
     for trait in ({"tier": "gold"}, {"channel": "S3"}, {"segment": "Champions"}):
         some = Filters("retail", NIGHT, None, **trait)
@@ -245,11 +251,12 @@ def test_migrations_on_the_page_are_those_of_the_table(home: Home) -> None:
 def test_one_who_asks_for_other_dates_meanwhile_changes_nobodys_answer(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book = data.Published(home)
+    book = data.Published(home, prepared.current(home))
     newest, before, *_ = book.dates("retail")
     mine, others = data.Filters("retail", newest, before), data.Filters("retail", before, newest)
     alone = [book.moves(asked).to_pylist() for asked in (mine, others)]
-    assert alone[0] != alone[1]
+    there, back = ({(r["from_segment"], r["to_segment"]): r["customers"] for r in rows} for rows in alone)
+    assert there == {(to, was): customers for (was, to), customers in back.items()} != back
     between = book._between
 
     def and_another_asks(filters: data.Filters) -> str:
@@ -263,28 +270,6 @@ def test_one_who_asks_for_other_dates_meanwhile_changes_nobodys_answer(
     assert book.moves(mine).to_pylist() == alone[0]
 
 
-def test_an_answer_does_not_wait_for_work_ahead_that_it_does_not_read(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    book, begun = data.Published(home), threading.Event()
-    define = book._night.define
-
-    def for_ever_at_first(step: str) -> None:
-        if step == "analysts._outlooks" and not begun.is_set():
-            begun.set()
-            book.engine.rows("select sum(hash(a.range + b.range)) from range(10000000) as a, range(10000000) as b")
-        define(step)
-
-    monkeypatch.setattr(book._night, "define", for_ever_at_first)
-    ahead = threading.Thread(target=book.work_ahead)
-    ahead.start()
-    assert begun.wait(PATIENCE / 1000)
-    assert book.definitions() == ["retail"]
-    ahead.join()
-    assert book._prepared == set(data.PREPARED), "what was broken off is begun again"
-    assert set(book._made) == set(data._OF_DATES)
-
-
 def test_a_customer_is_told_why_each_digit(home: Home) -> None:
     book = data.published(home)
     at = Filters("retail", NIGHT)
@@ -296,7 +281,7 @@ def test_a_customer_is_told_why_each_digit(home: Home) -> None:
 
 
 def test_a_customer_is_shown_each_receipt_also_those_that_name_only_the_card(home: Home) -> None:
-    book = data.Published(home)  # nothing worked out yet: the answer itself asks for what it reads
+    book = data.published(home)
     of: dict[str, set[str]] = defaultdict(set)
     for sale in facts()["sales.transactions"]:
         of["K" + sale["loyalty_card_id"][1:]].add(sale["transaction_id"])

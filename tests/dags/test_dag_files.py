@@ -25,7 +25,7 @@ WIRING = {
     ),
     "call_center_orders": (["customers"], {"call_center": ([], ["orders"])}),
     "loyalty": (["customers", "orders"], {"loyalty": ([], ["ledger"])}),
-    "rfm": (["ledger"], {"rfm": (["publish"], []), "publish": ([], ["night"])}),
+    "rfm": (["ledger"], {"rfm": (["publish"], []), "publish": (["analysts"], ["night"]), "analysts": ([], [])}),
     "distribution": (["ledger", "night"], {"data_groups": (["distribution"], []), "distribution": ([], [])}),
     "maintenance": ([], {"maintenance": ([], [])}),
 }

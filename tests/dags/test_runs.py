@@ -43,10 +43,10 @@ def test_a_night_through_the_dags_calls_every_stage_once_in_order_for_its_home_a
     order = run_dags(Home(home), DAY, said.append)
     assert len(said) == len(order) == 8
     assert {stage for _, stage, _ in called[:3]} == {"ingest_pos", "ingest_call_center", "ingest_hq"}
-    assert called[3:9] == [
-        ("home", stage, DAY) for stage in ("customers", "sales", "call_center", "loyalty", "rfm", "publish")
+    assert called[3:10] == [
+        ("home", stage, DAY) for stage in ("customers", "sales", "call_center", "loyalty", "rfm", "publish", "analysts")
     ]
-    assert sorted(called[9:]) == [("home", "send north", DAY), ("home", "send south", DAY)]
+    assert sorted(called[10:]) == [("home", "send north", DAY), ("home", "send south", DAY)]
     assert partitions() == {
         (name, "2017-02-11", 3)
         for name in ("pos_drops", "call_center_drops", "hq_drops", "customers", "orders", "ledger", "night")

@@ -8,11 +8,10 @@ lots as (
     select
         card_id,
         reward_point_id,
-        remaining,
+        points - taken as remaining,
         usable_from,
         expires_on
-    from loyalty.lots
-    where remaining > 0
+    from loyalty.open_lots
 ),
 
 cards as (
