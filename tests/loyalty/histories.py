@@ -249,7 +249,7 @@ class Drawing:
                 continue
             if any(since <= max(row.day, row.enrolled_from) for row in old.rows):
                 continue
-            comes = min(since + timedelta(days=rng.choice([0, 0, 4])), self.days[-1])
+            comes = rng.choice([since, since, *[day for day in self.days if day >= since][:5]])
             new = Row(comes, old.rows[-1].type, since, customer, None, old.id)
             cards.append(Card(f"C{self.name}{'yz'[k]}", [new]))
         return cards

@@ -235,6 +235,7 @@ class Oracle:
         self.taken: dict[tuple[str, int], dict[tuple[str, str], Fraction]] = defaultdict(lambda: defaultdict(Fraction))
         self.returned: dict[tuple[str, int], Fraction] = defaultdict(Fraction)
         self.pieces: dict[str, list[tuple[str, str, Lot | None, list[Fraction]]]] = defaultdict(list)
+        self.left: dict[str, Fraction] = {}  # of a document's refund
         #: What acts directly after a document: the place and rank it would have had, the document, its line.
         self.later: dict[str, list[tuple[Any, Document, Line | None]]] = defaultdict(list)
         self.ages = count()
@@ -277,7 +278,7 @@ class Oracle:
             if line:
                 self.return_line(line, document.day)
             else:
-                self.refund(late, document.day)
+                self.refund(late, document.id, document.day)
 
     # cards
 
@@ -381,7 +382,8 @@ class Oracle:
     def transfer(self, document: Document) -> None:
         point, day = document.point, document.day
         card, other = self.owner(document.card, day), self.owner(document.other, day)
-        if card == other or self.cards[other].on(day).type == "blocked":
+        row = self.cards[card].on(day)
+        if card == other or self.cards[other].on(day).type == "blocked" or day > (row.enrolled_to or day):
             return
         source, target = self.held[card, point], self.held[other, point]
         usable = sum((lot.remaining for lot in source.lots if lot.usable_from <= day), ZERO)
@@ -532,14 +534,13 @@ class Oracle:
                 if no == line.no:
                     self.take_back(document.card, point, amount, day)
         if tender and tender.points < 0:
-            names = [line.original[0] for line in returns if line.original]
-            last = max(
-                (self.named[name] for name in names if name in self.named), key=lambda d: d.place, default=document
-            )
-            if last.place > document.place:
-                self.later[last.id].append(((document.place, 3, 0), document, None))
-            else:
-                self.refund(document, day)
+            self.left[document.id] = -Fraction(tender.points)
+            for name in dict.fromkeys(line.original[0] for line in returns if line.original):
+                original = self.named.get(name)
+                if original and original.place > document.place:  # a part for each transaction, after it
+                    self.later[name].append(((document.place, 3, 0), document, None))
+                else:
+                    self.refund(document, name, day)
         share = Fraction(1)
         if tender and tender.amount > 0:
             total = sum((Fraction(line.net + line.tax) for line in sales), ZERO)
@@ -634,27 +635,24 @@ class Oracle:
             for rule in self.in_force(tender.card, document, "redemption")
         )
 
-    def refund(self, document: Document, day: date) -> None:
-        tender = document.tender
-        assert tender is not None
-        left = -Fraction(tender.points)
-        returns = [x for x in sorted(document.lines, key=lambda x: x.no) if x.kind == "return" and not x.voided]
-        for name in dict.fromkeys(line.original[0] for line in returns if line.original):
-            for paid_by, point, lot, piece in reversed(self.pieces[name]):
-                back = min(left, piece[0])
-                if not back or point != tender.point:
-                    continue
-                left -= back
-                piece[0] -= back
-                card = self.owner(paid_by, day)
-                holding = self.held[card, point]
-                holding.sums["used"] -= back
-                covered = min(holding.deficit, back)
-                if lot and (lot.expires_on is None or lot.expires_on >= day):
-                    holding.deficit -= covered
-                    lot.remaining += back - covered
-                else:
-                    self.credit(card, point, back, day, vests=False)
+    def refund(self, document: Document, name: str, day: date) -> None:
+        """What the document gives back of what the transaction of that name was paid with."""
+        assert document.tender is not None
+        for paid_by, point, lot, piece in reversed(self.pieces[name]):
+            back = min(self.left[document.id], piece[0])
+            if not back or point != document.tender.point:
+                continue
+            self.left[document.id] -= back
+            piece[0] -= back
+            card = self.owner(paid_by, day)
+            holding = self.held[card, point]
+            holding.sums["used"] -= back
+            covered = min(holding.deficit, back)
+            if lot and (lot.expires_on is None or lot.expires_on >= day):
+                holding.deficit -= covered
+                lot.remaining += back - covered
+            else:
+                self.credit(card, point, back, day, vests=False)
 
     # what is left
 
