@@ -40,143 +40,166 @@ class World:
         self.drops = self.drops or landed(self)
 
 
-def drawn_programme(rng: random.Random, effective_from: date, pooled: bool) -> dict[str, Any]:
-    """A programme with options drawn within what a programme may say."""
-    some, carry = rng.choice, rng.random() < 0.7
-    consumes = some(["unvested_first", "available_only"]) if carry else "unvested_first"
+class Programme:
+    """Draws a programme with options within what a programme may say: one for each program in ``pooled``."""
 
-    def point(identity: str, maximum: int) -> dict[str, Any]:
-        vesting = some([{"value": 0, "unit": "day"}, {"value": 10, "unit": "day"}, {"value": 1, "unit": "month"}])
-        lasting = [{"value": 0, "unit": "day"}, {"value": 45, "unit": "day"}, {"value": 3, "unit": "month"}]
-        return {"id": identity, "vesting": vesting, "expiration": some(lasting), "maximum": maximum}
-
-    def rule(identity: str, point: str, points: Any, per: str = "1.00", **more: Any) -> dict[str, Any]:
-        activity = more.pop("activity", "purchase_amount")
-        money = {"currency": more.pop("currency", "USD")} if activity == "purchase_amount" else {}
-        whole = {"scaling": "whole_units"} if rng.random() < 0.3 else {}
-        return {"id": identity, "activity": activity, "per": per, "reward_point": point, "points": points} | (
-            money | whole | more
-        )
-
-    def amount(identity: str, point: str, **more: Any) -> dict[str, Any]:
-        return rule(identity, point, some([1, 2, 3, "0.7"]), some(["1.00", "2.50", "3.00", "10.00"]), **more)
-
-    span = {"valid_from": "2026-02-10", "valid_to": "2026-05-20"}
-    earning = [
-        amount("base", "points"),
-        rule("status", "status", 1),
-        rule("cashback", "cash", some(["0.05", "0.33", "1.1"]), some(["1.00", "7.00"]), currency=some(["USD", "EUR"])),
-        amount("double", "points", tier="gold"),
-        *rng.sample(
-            [
-                amount("silver", "cash", tier="silver"),
-                rule("visit", some(["points", "status"]), some([5, 10]), "1", activity="transaction_count"),
-                rule("visit_basic", "points", 3, "1", activity="transaction_count", tier="basic", product="P"),
-                rule("cups", "points", 2, some(["1", "2", "0.5"]), activity="purchase_quantity", category="COFFEE"),
-                rule("pieces", "cash", "0.15", some(["1", "3"]), activity="purchase_quantity"),
-                amount("drinks", "status", category="DRINKS", **span),
-                amount("gifts", "points", product="GIFT", currency="EUR"),
-                amount("vets", "points", affiliation="veteran"),
-                rule("vets_gold", "cash", "0.4", "3.00", affiliation="veteran", tier="gold"),
-                rule("review", "points", 12, "1", activity="other_activity", activity_type="review"),
-                rule("checkin", "status", 40, "1", activity="other_activity", activity_type="checkin")
-                | {"ignore_vesting": True},
+    def __init__(self, rng: random.Random, effective_from: date, pooled: dict[str, bool]) -> None:
+        self.rng, self.carry = rng, rng.random() < 0.7
+        own = {
+            "effective_from": str(effective_from),
+            "parameters": self.parameters(),
+            "reward_points": [
+                self.point("points", rng.choice([0, 0, 300])),
+                self.point("cash", rng.choice([0, 25])),
+                self.point("status", 0),
             ],
-            some([4, 6, 8]),
-        ),
-    ]
-    pay = [
-        {"id": "pay", "type": "payment_by_amount", "reward_point": "points", "points": 10},
-        {"id": "pay_cash", "type": "payment_by_amount", "reward_point": "cash", "points": 1},
-    ]
-    pay = [one | {"per": "1.00", "currency": "USD"} for one in pay]
-    if rng.random() < 0.4:
-        pay[0]["tier"] = some(["gold", "silver"])
-    if rng.random() < 0.3:
-        pay.append(pay[1] | {"id": "pay_veteran", "points": 2, "affiliation": "veteran"})
-    today, unit = {"from": "evaluation_date"}, some(["month", "quarter"])
-    starts = [
-        today | {"offset": -30, "unit": "day"},
-        today | {"offset": -2, "unit": "month"},
-        today | {"offset": -5, "unit": "week"},
-        {"from": "period_start", "period": unit},
-        {"from": "fixed", "date": "2026-02-20"},
-    ]
-    ends = [today, today, today | {"offset": -1, "unit": "day"}]
-    lasts = [
-        today | {"offset": 20, "unit": "day"},
-        today | {"offset": 1, "unit": "month"},
-        {"from": "period_end", "period": "month"},
-        {"from": "period_end", "period": "month", "offset": 1, "unit": "quarter"},
-        {"from": "period_end", "period": "year"},
-    ]
-    windows = [{"id": f"w{n}", "start": some(starts), "end": some(ends)} for n in range(3)]
-    lengths = [{"id": f"v{n}", "start": today, "end": some(lasts)} for n in range(2)]
+            "date_intervals": self.intervals(),
+            "programs": [
+                {"id": one, "tiers": self.tiers(), "pool_related_cards": pool} for one, pool in pooled.items()
+            ],
+            "schemes": [],
+        }
+        own["schemes"] = [scheme for program in own["programs"] for scheme in self.schemes(program)]
+        base = bases()["club"]["programme"]
+        self.drawn: dict[str, Any] = laid_over(base | {"schemes": [], "programs": []}, own)
 
-    def reach(minimum: int, n: int, point: str = "status") -> dict[str, Any]:
-        return {"reward_point": point, "minimum": minimum, "window": f"w{n}"}
-
-    other = some(["points", "status"])
-    tiers = [
-        {"id": "silver", "level": 2, "validity": "v0", "rules": [reach(80, 0)]},
-        {
-            "id": "gold",
-            "level": 3,
-            "validity": "v1",
-            "rules": [reach(250, 1), reach(400, 2, other)],
-        },
-    ]
-    if rng.random() < 0.7:
-        tiers.insert(0, {"id": "basic", "level": 1, "validity": "v0", "rules": [reach(0, 0)]})
-    excluded = some([[], ["staff"], ["staff"]])
-    own: dict[str, Any] = {
-        "effective_from": str(effective_from),
-        "parameters": {
+    def parameters(self) -> dict[str, Any]:
+        some = self.rng.choice
+        return {
             "earn_basis": {"tax": some(["excluded", "included"]), "charges": "excluded", "gift_cards": "excluded"},
             "loyalty_tender": some(["no_earn", "earn_on_rest"]),
             "quantity_rounding": some(["truncate", "nearest"]),
-            "post_per_sales_line": rng.random() < 0.6,
-            "return_consumes": consumes,
-            "negative_balance": "carry" if carry else "write_off",
+            "post_per_sales_line": self.rng.random() < 0.6,
+            "return_consumes": some(["unvested_first", "available_only"]) if self.carry else "unvested_first",
+            "negative_balance": "carry" if self.carry else "write_off",
             "transfer_expiry": some(["keep", "restart"]),
-        },
-        "reward_points": [point("points", some([0, 0, 300])), point("cash", some([0, 25])), point("status", 0)],
-        "date_intervals": [*windows, *lengths],
-        "programs": [{"id": "club", "tiers": tiers, "pool_related_cards": pooled}],
-        "schemes": [{"id": "everywhere", "earning": earning, "redemption": pay, "excluded_affiliations": excluded}],
-    }
-    if len(tiers) == 2:
-        earning[:] = [one for one in earning if one.get("tier") != "basic"]
-    second: dict[str, Any] = {
-        "id": "sweden",
-        "program": "club",
-        "valid_from": "2017-01-01",
-        "valid_to": None,
-        "redemption": [],
-    }
-    second |= {
-        "channels": [some(["S2", "/EU/SE", "/EU/FI", "CC1"])],
-        "excluded_affiliations": [],
-        "earning": [amount("se", "points")],
-    }
-    own["schemes"].append(second)
-    return laid_over(bases()["club"]["programme"], own)
+        }
+
+    def point(self, identity: str, maximum: int) -> dict[str, Any]:
+        vesting = [{"value": 0, "unit": "day"}, {"value": 10, "unit": "day"}, {"value": 1, "unit": "month"}]
+        lasting = [{"value": 0, "unit": "day"}, {"value": 45, "unit": "day"}, {"value": 3, "unit": "month"}]
+        some = self.rng.choice
+        return {"id": identity, "vesting": some(vesting), "expiration": some(lasting), "maximum": maximum}
+
+    def intervals(self) -> list[dict[str, Any]]:
+        """What tiers look back on (w0 … w2) and how long they last (v0, v1)."""
+        some, today = self.rng.choice, {"from": "evaluation_date"}
+        starts = [
+            today | {"offset": -30, "unit": "day"},
+            today | {"offset": -2, "unit": "month"},
+            today | {"offset": -5, "unit": "week"},
+            {"from": "period_start", "period": some(["month", "quarter"])},
+            {"from": "fixed", "date": "2026-02-20"},
+        ]
+        ends = [today, today, today | {"offset": -1, "unit": "day"}]
+        lasts = [
+            today | {"offset": 20, "unit": "day"},
+            today | {"offset": 1, "unit": "month"},
+            {"from": "period_end", "period": "month"},
+            {"from": "period_end", "period": "month", "offset": 1, "unit": "quarter"},
+            {"from": "period_end", "period": "year"},
+        ]
+        windows = [{"id": f"w{n}", "start": some(starts), "end": some(ends)} for n in range(3)]
+        return windows + [{"id": f"v{n}", "start": today, "end": some(lasts)} for n in range(2)]
+
+    def tiers(self) -> list[dict[str, Any]]:
+        def reach(minimum: int, n: int, point: str = "status") -> dict[str, Any]:
+            return {"reward_point": point, "minimum": minimum, "window": f"w{n}"}
+
+        other = self.rng.choice(["points", "status"])
+        gold = [reach(250, 1), reach(400, 2, other)]
+        found = [
+            {"id": "silver", "level": 2, "validity": "v0", "rules": [reach(80, 0)]},
+            {"id": "gold", "level": 3, "validity": "v1", "rules": gold},
+        ]
+        basic = {"id": "basic", "level": 1, "validity": "v0", "rules": [reach(0, 0)]}
+        return [basic, *found] if self.rng.random() < 0.7 else found
+
+    def schemes(self, program: dict[str, Any]) -> list[dict[str, Any]]:
+        """One for all channels, and one for some."""
+        some, name = self.rng.choice, program["id"]
+        earning = self.earning()
+        if len(program["tiers"]) == 2:
+            earning = [one for one in earning if one.get("tier") != "basic"]
+        redemption = [
+            {"id": "pay", "type": "payment_by_amount", "reward_point": "points", "points": 10},
+            {"id": "pay_cash", "type": "payment_by_amount", "reward_point": "cash", "points": 1},
+        ]
+        if self.rng.random() < 0.4:
+            redemption[0]["tier"] = some(["gold", "silver"])
+        if self.rng.random() < 0.3:
+            redemption.append(redemption[1] | {"id": "pay_veteran", "points": 2, "affiliation": "veteran"})
+        found = [
+            {
+                "id": "everywhere",
+                "channels": ["all"],
+                "earning": earning,
+                "excluded_affiliations": some([[], ["staff"]]),
+            },
+            {"id": "somewhere", "channels": [some(["S2", "/EU/SE", "/EU/FI", "CC1"])], "excluded_affiliations": []},
+        ]
+        found[0]["redemption"] = [one | {"per": "1.00", "currency": "USD"} for one in redemption]
+        found[1] |= {"earning": [self.amount("there", "points")], "redemption": []}
+        for scheme in found:
+            scheme |= {"id": f"{name}-{scheme['id']}", "program": name, "valid_from": "2017-01-01", "valid_to": None}
+            for rule in [*scheme["earning"], *scheme["redemption"]]:
+                rule["id"] = f"{name}-{rule['id']}"
+        return found
+
+    def earning(self) -> list[dict[str, Any]]:
+        some, rule, amount = self.rng.choice, self.rule, self.amount
+        span = {"valid_from": "2026-02-10", "valid_to": "2026-05-20"}
+        others = [
+            amount("silver", "cash", tier="silver"),
+            rule("visit", some(["points", "status"]), some([5, 10]), "1", activity="transaction_count"),
+            rule("visit_basic", "points", 3, "1", activity="transaction_count", tier="basic", product="P"),
+            rule("cups", "points", 2, some(["1", "2", "0.5"]), activity="purchase_quantity", category="COFFEE"),
+            rule("pieces", "cash", "0.15", some(["1", "3"]), activity="purchase_quantity"),
+            amount("drinks", "status", category="DRINKS", **span),
+            amount("gifts", "points", product="GIFT", currency="EUR"),
+            amount("vets", "points", affiliation="veteran"),
+            rule("vets_gold", "cash", "0.4", "3.00", affiliation="veteran", tier="gold"),
+            rule("review", "points", 12, "1", activity="other_activity", activity_type="review"),
+            rule("checkin", "status", 40, "1", activity="other_activity", activity_type="checkin", ignore_vesting=True),
+        ]
+        currency = some(["USD", "EUR"])
+        return [
+            amount("base", "points"),
+            rule("status", "status", 1),
+            rule("cashback", "cash", some(["0.05", "0.33", "1.1"]), some(["1.00", "7.00"]), currency=currency),
+            amount("double", "points", tier="gold"),
+            *self.rng.sample(others, some([4, 6, 8])),
+        ]
+
+    def rule(self, identity: str, point: str, points: Any, per: str = "1.00", **more: Any) -> dict[str, Any]:
+        activity = more.pop("activity", "purchase_amount")
+        found = {"id": identity, "activity": activity, "per": per, "reward_point": point, "points": points}
+        if activity == "purchase_amount":
+            found["currency"] = more.pop("currency", "USD")
+        if self.rng.random() < 0.3:
+            found["scaling"] = "whole_units"
+        return found | more
+
+    def amount(self, identity: str, point: str, **more: Any) -> dict[str, Any]:
+        some = self.rng.choice
+        return self.rule(identity, point, some([1, 2, 3, "0.7"]), some(["1.00", "2.50", "3.00", "10.00"]), **more)
 
 
 def money(value: float | Decimal) -> Decimal:
     return Decimal(value).quantize(Decimal("0.01"))
 
 
-def world(rng: random.Random, accounts: int = 300, dates: int = 60) -> World:
-    pooled = rng.random() < 0.5
+def world(rng: random.Random, accounts: int = 200, dates: int = 60, programs: int = 3, most: int = 18) -> World:
+    """Draws a programme's versions and the accounts of its programs, of at most ``most`` documents."""
+    pooled = {f"club{n or ''}": rng.random() < 0.5 for n in range(programs)}
     span = rng.choice([dates + 10, dates * 2 + 10, dates * 3 + 20])
     days = sorted(rng.sample([FIRST + timedelta(days=n) for n in range(1, span)], dates))
-    programmes = [drawn_programme(rng, date(2017, 1, 1), pooled)]
+    programmes = [Programme(rng, date(2017, 1, 1), pooled).drawn]
     for _ in range(rng.choice([0, 1, 1, 2])):
         later = date.fromisoformat(programmes[-1]["effective_from"])
         begins = [day for day in days[1:-1] if day > later]
         if begins:
-            programmes.append(drawn_programme(rng, rng.choice(begins), pooled))
+            programmes.append(Programme(rng, rng.choice(begins), pooled).drawn)
     rates, come = {}, {}
     for given, wanted, values in [("USD", "EUR", ["0.9", "0.85", "1.1234"]), ("EUR", "USD", ["1.1", "1.3333", "0.9"])]:
         for n in sorted(rng.sample(range(dates), min(3, dates - 1))):
@@ -184,17 +207,17 @@ def world(rng: random.Random, accounts: int = 300, dates: int = 60) -> World:
             if key not in rates:
                 rates[key], come[key] = Decimal(rng.choice(values)), days[n]
     through = days[-1] + timedelta(days=rng.choice([0, 5, 20]))
-    numbers = rng.sample(range(10**6), accounts * 40)
-    drawn = [Drawing(rng, n, days, numbers[n * 40 : n * 40 + 40]).account() for n in range(accounts)]
+    names = list(pooled)
+    drawn = [Drawing(rng, n, names[n % programs], days, most).account() for n in range(accounts)]
     return World(programmes, days, through, rates, come, drawn)
 
 
 class Drawing:
     """Draws one account."""
 
-    def __init__(self, rng: random.Random, n: int, days: list[date], numbers: list[int]) -> None:
-        self.rng, self.name, self.days, self.numbers = rng, f"{n:04d}", days, iter(numbers)
-        self.customer = f"K{n:04d}" if rng.random() < 0.45 else ""
+    def __init__(self, rng: random.Random, n: int, program: str, days: list[date], most: int) -> None:
+        self.rng, self.name, self.program, self.days, self.most = rng, f"N{n:04d}", program, days, most
+        self.customer = f"K{self.name}" if rng.random() < 0.45 else ""
         self.documents: list[Document] = []
         self.cards = self.drawn_cards()
 
@@ -213,13 +236,15 @@ class Drawing:
                 last = rng.choice([first + timedelta(days=9), None, first, first + timedelta(days=40)])
                 if first >= card.rows[0].enrolled_from and all(first < day for day in self.replaced(card)):
                     overrides.append(Override(card.id, rng.choice(["silver", "gold"]), first, last))
-        times = sorted((rng.choice(self.days), rng.choice(["12", "12", "09", "17"])) for _ in range(rng.randint(2, 18)))
+        times = sorted(
+            (rng.choice(self.days), rng.choice(["12", "12", "09", "17"])) for _ in range(rng.randint(2, self.most))
+        )
         for day, hour in times:
             self.document(day, hour)
         self.out_of_order()
         for document in self.documents:
             self.delivered(document)
-        return Account(self.cards, self.documents, overrides, belongs)
+        return Account(self.cards, self.documents, overrides, belongs, self.program)
 
     def belonging(self, customer: str, day: date) -> Belongs:
         first = self.rng.choice([day, day, min(day + timedelta(days=20), self.days[-1])])
@@ -258,7 +283,8 @@ class Drawing:
         return [row.enrolled_from for one in self.cards for row in one.rows if row.replaces == card.id]
 
     def document(self, day: date, hour: str) -> None:
-        rng, number = self.rng, next(self.numbers)
+        rng = self.rng
+        number = f"{rng.randrange(10)}{self.name}{len(self.documents):02d}"  # in any order
         kinds = ["sale", "return", "exchange", "order", "adjust", "transfer", "activity"]
         kind = rng.choices(kinds, [45, 20, 8, 8, 9, 6, 4])[0]
         card = rng.choice(self.cards)
@@ -267,29 +293,29 @@ class Drawing:
                 point = rng.choice(["points", "points", "cash", "status"])
                 change = Decimal(rng.choice([15, 40, 100, 120, -10, -35, -90]))
                 change += Decimal("0.25") if point == "cash" else 0
-                self.documents.append(Document(f"A{number:06d}", day, "", card.id, point=point, points=change))
+                self.documents.append(Document(f"A{number}", day, "", card.id, point=point, points=change))
         elif kind == "transfer":
             if any(one.rows[-1].enrolled_from > day for one in self.cards):
                 return
             point, points = rng.choice(["points", "points", "cash"]), rng.choice([None, Decimal(20), Decimal(90)])
             other = rng.choice(self.cards).id
-            one = Document(f"X{number:06d}", day, "", card.id, point=point, points=points, other=other)
+            one = Document(f"X{number}", day, "", card.id, point=point, points=points, other=other)
             self.documents.append(one)
         elif kind == "activity":
             at, what = f"{day}T{hour}:00:00+00:00", rng.choice(["review", "checkin"])
-            self.documents.append(Document(f"V{number:06d}", day, at, card.id, "S1", "activity", point=what))
+            self.documents.append(Document(f"V{number}", day, at, card.id, "S1", "activity", point=what))
         else:
             self.receipt(kind, day, hour, card, number)
 
-    def receipt(self, kind: str, day: date, hour: str, card: Card, number: int) -> None:
+    def receipt(self, kind: str, day: date, hour: str, card: Card, number: str) -> None:
         rng = self.rng
         earlier = [d for d in self.documents if d.lines]
         bought = [(d, line) for d in earlier for line in d.lines if not line.voided]
         skew = rng.choice([-1, 1]) if self.often(0.04) else 0  # a clock that runs ahead, or backwards
         at = f"{day + timedelta(days=skew)}T{hour}:00:00+00:00"
-        one = Document(f"T{number:06d}", day, at, card.id, rng.choice(["S1", "S1", "S2"]))
+        one = Document(f"T{number}", day, at, card.id, rng.choice(["S1", "S1", "S2"]))
         if kind == "order":
-            one.id, one.store = f"O{number:06d}", "CC1"
+            one.id, one.store = f"O{number}", "CC1"
             one.at = f"{day - timedelta(days=rng.choice([0, 0, 1, 6]))}T{hour}:00:00+00:00"
             one.counts = not self.often(0.15)
         if self.often(0.05):
@@ -412,11 +438,12 @@ def landed(it: World) -> dict[Key, Drop]:
         for card in account.cards:
             for record in card.rows:
                 row = {"card_id": card.id, "card_type": record.type, "customer_id": record.customer}
+                row["program_id"] = account.program
                 row |= {"enrolled_from": str(record.enrolled_from), "enrolled_to": str(record.enrolled_to or "")}
                 given[f"hq/{record.day}/hq"]["loyalty_cards"].append(row | {"replaces_card_id": record.replaces})
         for override in account.overrides:
             row = {"card_id": override.card, "tier_id": override.tier, "valid_from": str(override.first)}
-            row["valid_to"] = str(override.last or "")
+            row |= {"valid_to": str(override.last or ""), "program_id": account.program}
             given[f"hq/{override.first}/hq"]["card_tier_overrides"].append(row)
         for document in account.documents:
             for day, what in document.comes:
@@ -427,7 +454,7 @@ def landed(it: World) -> dict[Key, Drop]:
                     for name, items in receipt(document).items():
                         drops["pos", day, document.store][name].extend(items)
                 else:
-                    name, row = recorded(document, what)
+                    name, row = recorded(document, what, account.program)
                     given[f"hq/{day}/hq"][name].append(row)
     for (one, other, day), rate in it.rates.items():
         row = {"from_currency": one, "to_currency": other, "date": str(day), "rate": str(rate)}
@@ -496,7 +523,7 @@ def ordered(document: Document, day: date, status: str) -> Drop:
     return {"orders": [own | head], "order_lines": [own | one for one in items], "order_payments": payments}
 
 
-def recorded(document: Document, points: str) -> tuple[str, dict[str, str]]:
+def recorded(document: Document, points: str, program: str) -> tuple[str, dict[str, str]]:
     if document.type == "activity":
         row = {"activity_id": document.id, "card_id": document.card, "activity_type": document.point}
         return "other_activities", row | {"channel_id": document.store, "occurred_at": document.at}
@@ -504,7 +531,8 @@ def recorded(document: Document, points: str) -> tuple[str, dict[str, str]]:
     if document.other:
         moving = own | {"transfer_id": document.id, "from_card_id": document.card, "to_card_id": document.other}
         return "loyalty_transfers", moving | {"points": "" if document.points is None else str(document.points)}
-    return "loyalty_adjustments", own | {"adjustment_id": document.id, "card_id": document.card, "points": points}
+    own |= {"program_id": program, "adjustment_id": document.id, "card_id": document.card}
+    return "loyalty_adjustments", own | {"points": points}
 
 
 def deliver(it: World, home: Home, days: Collection[date], spoils: random.Random | None = None) -> dict[Key, Drop]:

@@ -123,6 +123,7 @@ class Account:
     documents: list[Document]
     overrides: list[Override] = field(default_factory=list)
     belongs: list[Belongs] = field(default_factory=list)
+    program: str = "club"
 
 
 # --- the oracle ---
@@ -202,23 +203,25 @@ def soonest(lots: Iterable[tuple[str, Lot]]) -> list[tuple[str, Lot]]:
 
 
 class Version:
-    """A programme's version, looked up."""
+    """What a programme's version says of one program."""
 
-    def __init__(self, programme: dict[str, Any]) -> None:
+    def __init__(self, programme: dict[str, Any], name: str) -> None:
         self.first = date.fromisoformat(programme["effective_from"])
         self.parameters = programme["parameters"]
         self.points = {point["id"]: point for point in programme["reward_points"]}
         self.intervals = {interval["id"]: interval for interval in programme["date_intervals"]}
-        self.tiers = programme["programs"][0]["tiers"]
-        self.pooled = programme["programs"][0]["pool_related_cards"]
-        self.schemes = programme["schemes"]
+        program = next(one for one in programme["programs"] if one["id"] == name)
+        self.tiers, self.pooled = program["tiers"], program["pool_related_cards"]
+        self.schemes = [scheme for scheme in programme["schemes"] if scheme["program"] == name]
 
 
 class Oracle:
     """One account's points and tiers, from the first day to ``through``."""
 
     def __init__(self, programmes: list[dict[str, Any]], rates: Rates, account: Account, through: date) -> None:
-        self.versions = [Version(one) for one in sorted(programmes, key=lambda p: str(p["effective_from"]))]
+        self.versions = [
+            Version(one, account.program) for one in sorted(programmes, key=lambda p: str(p["effective_from"]))
+        ]
         self.types = {point: one["type"] for version in self.versions for point, one in version.points.items()}
         self.rates, self.account, self.through = rates, account, through
         self.cards = {card.id: card for card in account.cards}
@@ -276,7 +279,7 @@ class Oracle:
             self.adjust(document)
         for _, late, line in sorted(self.later[document.id], key=lambda one: one[0]):
             if line:
-                self.return_line(line, document.day)
+                self.return_line(line, document.day, self.at(late.day))
             else:
                 self.refund(late, document.id, document.day)
 
@@ -357,7 +360,14 @@ class Oracle:
         self.credit(card, point, amount, day, vests)
 
     def debit(
-        self, card: str, point: str, amount: Fraction, day: date, *, unvested: bool = False, among: Iterable[str] = ()
+        self,
+        card: str,
+        point: str,
+        amount: Fraction,
+        day: date,
+        version: Version,
+        unvested: bool = False,
+        among: Iterable[str] = (),
     ) -> Pieces:
         """Takes from the card's lots, or those of the cards ``among``; what is not covered is the card's to owe."""
         lots = soonest((one, lot) for one in among or [card] for lot in self.held[one, point].lots)
@@ -373,7 +383,7 @@ class Oracle:
                 pieces.append((owner, lot, piece))
         if amount:
             pieces.append((card, None, amount))
-            if self.at(day).parameters["negative_balance"] == "carry":
+            if version.parameters["negative_balance"] == "carry":
                 self.held[card, point].deficit += amount
             else:
                 self.held[card, point].sums["written_off"] += amount
@@ -390,7 +400,7 @@ class Oracle:
         amount = usable if document.points is None else min(usable, Fraction(document.points))
         source.sums["used"] += amount
         target.sums["issued"] += amount
-        for _, lot, piece in self.debit(card, point, amount, day):
+        for _, lot, piece in self.debit(card, point, amount, day, self.at(day)):
             assert lot is not None
             if self.at(day).parameters["transfer_expiry"] == "restart":
                 self.credit(other, point, piece, day, vests=True)
@@ -400,13 +410,12 @@ class Oracle:
             if piece > covered:
                 target.lots.append(Lot(lot.usable_from, lot.expires_on, piece - covered, next(self.ages)))
 
-    def take_back(self, card: str, point: str, amount: Fraction, day: date) -> None:
+    def take_back(self, card: str, point: str, amount: Fraction, day: date, version: Version) -> None:
         if amount:
             self.held[card, point].sums["issued"] -= amount
             self.held[card, point].issued_on[day] -= amount
-            self.debit(
-                card, point, amount, day, unvested=self.at(day).parameters["return_consumes"] == "unvested_first"
-            )
+            unvested = version.parameters["return_consumes"] == "unvested_first"
+            self.debit(card, point, amount, day, version, unvested=unvested)
 
     def adjust(self, document: Document) -> None:
         amount, card = Fraction(document.points or 0), self.owner(document.card, document.day)
@@ -414,7 +423,7 @@ class Oracle:
             self.issue(card, document.point, amount, document.day, vests=False)
         elif amount < 0:
             self.held[card, document.point].sums["used"] -= amount
-            self.debit(card, document.point, -amount, document.day)
+            self.debit(card, document.point, -amount, document.day, self.at(document.day))
 
     # tiers
 
@@ -517,7 +526,8 @@ class Oracle:
         if tender and tender.points > 0 and self.redeemable(document, tender):
             contact = self.cards[tender.card].on(day).type == "as_contact_tender"
             among = self.customers_cards(tender.card, day) if contact else [tender.card]
-            for card, lot, piece in self.debit(tender.card, tender.point, Fraction(tender.points), day, among=among):
+            pieces = self.debit(tender.card, tender.point, Fraction(tender.points), day, version, among=among)
+            for card, lot, piece in pieces:
                 self.held[card, tender.point].sums["used"] += piece
                 if lot or version.parameters["negative_balance"] == "carry":
                     self.pieces[document.id].append((card, tender.point, lot, [piece]))
@@ -529,10 +539,10 @@ class Oracle:
                 if original and original.place >= document.place:
                     self.later[original.id].append(((document.place, 2, line.no), document, line))
                 else:
-                    self.return_line(line, day)
+                    self.return_line(line, day, version)
             for no, _, point, amount in anew:
                 if no == line.no:
-                    self.take_back(document.card, point, amount, day)
+                    self.take_back(document.card, point, amount, day, version)
         if tender and tender.points < 0:
             self.left[document.id] = -Fraction(tender.points)
             for name in dict.fromkeys(line.original[0] for line in returns if line.original):
@@ -609,7 +619,8 @@ class Oracle:
         lines = self.named[key[0]].lines if key[0] in self.named else []
         return sum((Fraction(x.quantity) for x in lines if x.no == key[1] and x.kind == "sale" and not x.voided), ZERO)
 
-    def return_line(self, line: Line, day: date) -> None:
+    def return_line(self, line: Line, day: date, version: Version) -> None:
+        """Acts on ``day``, as the version of the return's own date says."""
         key = line.original
         assert key is not None
         sold = self.sold(key)
@@ -619,7 +630,7 @@ class Oracle:
         for (card, point), earned in self.earned[key].items():
             unit = Fraction(1, 100) if self.types[point] == "amount" else Fraction(1)
             due = earned if self.returned[key] == sold else half_up(earned * self.returned[key] / sold, unit)
-            self.take_back(self.owner(card, day), point, due - self.taken[key][card, point], day)
+            self.take_back(self.owner(card, day), point, due - self.taken[key][card, point], day, version)
             self.taken[key][card, point] = due
 
     def redeemable(self, document: Document, tender: Tender) -> bool:
