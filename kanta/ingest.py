@@ -84,11 +84,15 @@ def _land(night: Night, table: str, files: list[Path], replaced: str) -> None:
     if not old:
         night.add_files(table, files)
         return
-    night.engine.attach(replace(contract, name=f"new.{table.split('.')[1]}"), files)
-    days = ", ".join(f"date '{day}'" for day in old)
+    new = f"new.{contract.name.split('.')[1]}"
+    night.engine.attach(replace(contract, name=new), files)
+    # What is new is of other days, and months, than what goes.
+    every = night.engine.rows(f"select distinct drop_date from {new}")
+    touched = sorted({*old, *(day for (day,) in every)})
+    days = ", ".join(f"date '{day}'" for day in touched)
     night.put(
         table,
         f"select * from {table} where drop_date in ({days}) and drop_id not in ({replaced})"
-        f" union all by name select * from new.{table.split('.')[1]}",
-        old,
+        f" union all by name select * from {new}",
+        touched,
     )

@@ -3,5 +3,5 @@
 select distinct card_id
 from loyalty.lot_postings
 where
-    expires_on >= $since_date - 1
+    expires_on >= $since_date -- earlier ones that night has closed
     and expires_on < $business_date

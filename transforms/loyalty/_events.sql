@@ -92,8 +92,8 @@ taken_back as (
         greatest(documents.posted_date, originals.posted_date) as posted_date,
         false as changed,
         (documents.business_date, coalesce(documents.occurred_at, timestamptz '0001-01-01'), taken.document_id)
-        < (originals.business_date, coalesce(originals.occurred_at, timestamptz '0001-01-01'), taken.original_document_id)
-            as comes_first,
+        <= (originals.business_date, coalesce(originals.occurred_at, timestamptz '0001-01-01'), taken.original_document_id)
+            as comes_first, -- its own receipt's lines, too, earn after it would take back
         originals.occurred_at as original_occurred_at,
         taken.original_document_id,
         taken.original_line_no,

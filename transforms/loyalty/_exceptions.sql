@@ -103,7 +103,17 @@ rates as (
         on applications.rule_no = rules.rule_no
     inner join documents
         on applications.document_no = documents.document_no
-    where applications.rate is null
+    inner join loyalty._lines as lines
+        on applications.document_no = lines.document_no
+    where
+        applications.rate is null
+        and (
+            lines.kind = 'sale'
+            and not applications.earns_nothing
+            -- What a linked return takes back is known in points.
+            or lines.kind = 'return'
+            and (lines.original_transaction_id is null or not rules.post_per_sales_line)
+        )
 ),
 
 -- Refunds of what a card paid whose account is not worked out again tonight.

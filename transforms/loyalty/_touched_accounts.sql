@@ -200,6 +200,17 @@ named as (
 
     union all
 
+    -- The first time all the dates on which a card changed hands lie among the facts.
+    select
+        card_id,
+        true as again
+    from loyalty._cards
+    where
+        $since = 0
+        and valid_from > date '0001-01-01'
+
+    union all
+
     select
         card_id,
         true as again
