@@ -2,8 +2,8 @@
 
 All rules are SQL in ``transforms/customers``; here is their order, the numbers given to customers made offline, and
 what is read with libraries: email addresses, phone numbers, typed attributes. Only customers whom tonight's drops
-concern are worked out, each from all their operations, and written beside what was known of them; the views
-``customers.*`` show the newest.
+concern are worked out: from what is known of them where tonight only adds to it, else from all their operations. It is
+written beside what was known of them; the views ``customers.*`` show what counts.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from kanta.night import Night
 
 #: What tells who is to be worked out again tonight, in order.
 CONCERNED = (
-    "customers._changed_references", "customers._touched_operations", "customers._defaults", "customers._named_ids",
-    "customers._touched_ids",
+    "customers._changed_references", "customers._touched_operations", "customers._defaults",
+    "customers._known_operations", "customers._named_ids", "customers._touched_ids", "customers._continued",
 )  # fmt: skip
 #: Their operations, judged by themselves.
 JUDGED = ("customers._landed_operations", "customers._judged")
 #: From operations to the columns of customers, and their addresses.
 FOLDED = (
     "customers._concerned", "customers._operations", "customers._gone", "customers._own_changes",
-    "customers._own_states", "customers._creations", "customers._changes",
-    "customers._states", "customers._customer_history", "customers._address_history", "customers._contact_events",
-    "customers._earlier_contacts", "customers._known_values", "customers._unchecked_values",
-    "customers._attribute_values",
+    "customers._unsettled", "customers._own_states", "customers._creations", "customers._changes",
+    "customers._states", "customers._customer_history", "customers._held_addresses",
+    "customers._address_history", "customers._earlier_contacts", "customers._contact_events",
+    "customers._known_values", "customers._unchecked_values", "customers._attribute_values",
 )  # fmt: skip
 #: What needs values that were read with libraries.
 READ = (
@@ -48,6 +48,13 @@ WRITTEN = {
     "customers.affiliation_versions": "customers._affiliation_history",
     "customers.operation_versions": "customers._operation_audit",
 }
+
+#: When a version in them ends; one that has is not written again while its customer is only added to.
+ENDS = {
+    "customers.customer_versions": "valid_to", "customers.contact_versions": "valid_to",
+    "customers.address_versions": "known_to", "customers.attribute_versions": "valid_to",
+    "customers.affiliation_versions": "known_to", "customers.operation_versions": "",
+}  # fmt: skip
 
 #: A customer with more addresses than this is told of (spec/3-customers.md rule 5), and one with more contacts.
 CROWDED = 1_000
@@ -352,17 +359,27 @@ def forget_superseded(night: Night) -> int:
         return 0
     night.attach(*WRITTEN)
     night.engine.define(
-        "customers._newest", "select account, max(seq) as seq from customers.customer_versions group by account"
+        "customers._newest",
+        "select account, max(seq) as seq, max(whole_seq) as whole_seq from customers.customer_versions"
+        " group by account",
     )
     forgotten = 0
     for table in WRITTEN:
         owner = "owner" if table == "customers.operation_versions" else "account"
-        counts = f"({owner}, seq) in (select account, seq from customers._newest)"
-        ((rows, kept),) = night.engine.rows(f"select count(*), count(*) filter (where {counts}) from {table}")
+        standing = (
+            f"versions.seq = newest.seq or versions.{end} < date '9999-12-31'" if (end := ENDS[table]) else "true"
+        )
+        joined = (
+            f"(select versions.*, versions.seq >= newest.whole_seq and ({standing}) as counts from {table}"
+            f" as versions left join customers._newest as newest on versions.{owner} = newest.account)"
+        )
+        ((rows, kept),) = night.engine.rows(f"select count(*), count(*) filter (where counts) from {joined}")
         if 2 * rows <= 3 * kept:
             continue
-        stale = [day for (day,) in night.engine.rows(f"select distinct recorded_on from {table} where not {counts}")]
+        stale = [
+            day for (day,) in night.engine.rows(f"select distinct recorded_on from {joined} where counts is not true")
+        ]
         listed = ", ".join(f"date '{day}'" for day in stale)
-        night.put(table, f"select * from {table} where {counts} and recorded_on in ({listed})", stale)
+        night.put(table, f"select * exclude (counts) from {joined} where counts and recorded_on in ({listed})", stale)
         forgotten += rows - kept
     return forgotten

@@ -41,7 +41,10 @@ VIEWS = (
 
 
 class Master:
-    """A customer master: drops are delivered, nights are run, tables are read."""
+    """A customer master: drops are delivered, nights are run, tables are read.
+
+    ``only_whole``: every customer is worked out from all operations; ``added_to``: how many were not.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.stage, self.log = engine, "customers", {}
@@ -49,6 +52,7 @@ class Master:
         self.since = self.last_published = BEGINNING
         self.business_date = date(2026, 1, 1)
         self.changes: list[str] = []
+        self.only_whole, self.added_to = False, 0
         for name in READ:
             engine.attach(contract_of(name), [])
             engine.execute(f"create table {name.split('.')[0]}.kept_{name.split('.')[1]} as select * from {name}")
@@ -77,6 +81,10 @@ class Master:
     def define(self, *names: str) -> None:
         for name in names:
             self.engine.define(name, models.models()[name].sql, self.parameters)
+            if name == "customers._continued":
+                if self.only_whole:
+                    self.engine.execute(f"delete from {name}")
+                self.added_to += self.engine.value(f"select count(*) from {name}")
 
     def append(self, table: str, select: str, day: date | None = None) -> int:
         self.changes.append(table)

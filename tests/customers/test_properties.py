@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kanta import customers
 from kanta.customers import checking
 from kanta.engine import Engine
 from tests.customers.conftest import Master, Row
@@ -114,6 +115,89 @@ def test_any_order_and_any_split_of_operations_gives_the_same_master(
         for one, other in pairwise(at_once[table]):
             if one[:key] == other[:key]:
                 assert one[key + 1] <= other[key], "two versions of one day"
+
+
+def later_operations(chance: random.Random, day: int, customers: int) -> dict[str, list[Row]]:
+    """A day's drop of operations on some of many customers: mostly in order, few that take something away."""
+    made: dict[str, list[Row]] = {}
+    for number in range(customers):
+        # All inherit from the first one, so that they are worked out whole whenever it changes.
+        if (day not in (1, 6)) if number == 0 else chance.random() < 0.4:
+            continue
+        # One in ten comes a day late or more, so that it is of a day others saw already.
+        on = max(1, day - chance.choice([0] * 9 + [1, 2]))
+        create = chance.random() < 0.5 or day == 1
+        operation = {
+            "operation": "create" if create else "update",
+            "operated_at": f"2026-01-{on:02} {chance.randint(0, 23):02}:{chance.randint(0, 59):02}:00+00",
+            "channel_id": chance.choice(["S1-0", "S1-1", "S2-0", None]),
+            "customer_id": f"K{number:03}" if number else "DEF0",
+            "clears": chance.choice([None] * 12 + ["language", "title|warehouse", "email"]),
+            "customer_type": chance.choice(["person", "person", "organization", None]),
+            "organization_name": chance.choice(["Oy", None]), "middle_name": chance.choice([None, "Z"]),
+            "on_hold": chance.choice([None, "true", "false"]), "warehouse": chance.choice([None, "W1"]),
+            "customer_group": chance.choice([None, None, None, "vip", "nobody"]),
+            "mode": "async" if (guid := chance.random() < 0.1) else "sync",
+            "async_id": f"g{number}" if guid else None,
+            **{name: chance.choice(values) for name, values in WRITTEN.items() if chance.random() < 0.4},
+        }  # fmt: skip
+        drop: dict[str, list[Row]] = {"customers": [operation]}
+        if chance.random() < 0.4:
+            drop["customer_contacts"] = [
+                {"kind": kind, "value": chance.choice(WRITTEN[kind]), "is_primary": chance.choice([None, None, True]),
+                 "removed": chance.choice([None] * 9 + [True]), "marketing_consent": chance.choice([None, True, False])}
+                for kind in ("email", "phone") if chance.random() < 0.7
+            ]  # fmt: skip
+        if chance.random() < 0.4:
+            drop["customer_addresses"] = [
+                {"address_id": address, "zip": str(day), "is_primary": chance.choice([None] * 9 + [True, True, False]),
+                 **{name: chance.choice([None, None, value]) for name, value in own.items()}}
+                for address in ("b", "a") if chance.random() < 0.7
+            ]  # fmt: skip
+        if chance.random() < 0.3:
+            drop["customer_attributes"] = [{"attribute": "stars", "value": chance.choice(["2", "9", None])}]
+        if chance.random() < 0.2:
+            drop["customer_affiliations"] = [
+                {"affiliation_id": chance.choice(["club", "staff"]), "valid_to": chance.choice([None, "2026-01-03"])}
+            ]
+        name = f"op{day:02}-{number}"
+        for table, rows in drop.items():
+            made.setdefault(table, []).extend(row | {"operation_id": name} for row in rows)
+    return made
+
+
+#: What an address may have of its own; the names are those its customer has, too.
+own = {"name": "virtanen", "phone": "+358401234567", "purpose": "home", "country": "FI"}
+
+
+def test_what_is_only_added_to_is_as_if_worked_out_whole(tmp_path: Path) -> None:
+    """Customers over nine nights, in three ways: added to night after night, whole each night, all at once."""
+    chance, found, days = random.Random(39), [], range(1, 10)  # noqa: S311
+    nights = {day: later_operations(chance, day, 250) for day in days}
+    abroad = {"channel_id": "S2-0", "country": "SE", "time_zone": "America/New_York", "default_customer_id": "DEF0"}
+    for way in ("added to", "whole", "at once"):
+        with Engine(tmp_path / way) as engine:
+            master = Master(engine)
+            master.only_whole = way != "added to"
+            stores = [row for row in reference()["channels"] if row["channel_id"] in ("S1-0", "S1-1")]
+            vip = {"id": "vip", "financial_dimensions": '{"dept": 2}'}
+            master.deliver("hq/2026-01-01/hq", **(reference() | {"channels": [*stores, abroad]}), customer_groups=[vip])
+            for day in days:
+                master.deliver(f"pos/2026-01-{day:02}/S1", **nights[day])
+                if way != "at once" or day == days[-1]:
+                    master.night(f"2026-01-{day:02}")
+            assert (master.added_to > 150) == (way == "added to"), master.added_to
+            kept = len(master.rows("customers.operation_versions"))
+            tables = {table: master.rows(table) for table in (*TABLES, "customers.operations")}
+            tables["quarantine"] = master.rows("ops.quarantine", "record_key", "rule", where="status = 'open'")
+            customers.forget_superseded(master)  # type: ignore[arg-type]
+            assert {table: master.rows(table) for table in TABLES} == {table: tables[table] for table in TABLES}
+            assert master.night("2026-01-09") == []
+            found.append((tables, kept))
+    (added, fewer), (whole, more), (at_once, _) = found
+    for table in added:
+        assert added[table] == whole[table] == at_once[table], table
+    assert fewer < more
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

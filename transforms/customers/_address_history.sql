@@ -1,6 +1,7 @@
 -- Every version of the addresses of the customers worked out tonight.
 -- grain: account, address_id, known_from
--- why: an address without a name or phone of its own follows the customer's, so it has a version where that changes.
+-- why: an address without a name or phone of its own follows the customer's, so it has a version where that changes;
+-- which of its columns do, the last version tells whom tonight only adds to.
 with
 
 events as (
@@ -28,6 +29,28 @@ events as (
     where
         operations.status = 'synced'
         and addresses.street is not null
+
+    union all
+
+    -- What a customer who is only added to has; the primary one stays so until another is marked.
+    select
+        held.account,
+        0 as operation_no,
+        date '0001-01-01' as counts_from,
+        case when contains(held.follows, 'country') then held.country end as channel_country,
+        held.address_id,
+        case when not contains(held.follows, 'name') then held.name end as name,
+        case when not contains(held.follows, 'phone') then held.phone end as phone,
+        case when not contains(held.follows, 'purpose') then held.purpose end as purpose,
+        held.street,
+        held.city,
+        held.zip,
+        held.state,
+        case when not contains(held.follows, 'country') then held.country end as country,
+        case when held.is_primary then true end as is_primary,
+        held.valid_from,
+        held.valid_to
+    from customers._held_addresses as held
 ),
 
 addresses as (
@@ -73,6 +96,7 @@ folded as (
             max_by(events.country, events.operation_no) filter (where events.country is not null),
             max_by(events.channel_country, events.operation_no) filter (where events.channel_country is not null)
         ) as country,
+        max(events.country) is not null as has_country,
         max_by(events.is_primary, events.operation_no) filter (where events.is_primary is not null) as is_marked,
         max(events.operation_no) filter (where events.is_primary is not null) as marked_no,
         max_by(events.valid_from, events.operation_no) filter (where events.valid_from is not null) as valid_from,
@@ -110,6 +134,7 @@ said as (
         events.zip,
         events.state,
         coalesce(events.country, events.channel_country) as country,
+        events.country is not null as has_country,
         events.is_primary as is_marked,
         events.operation_no as marked_no,
         events.valid_from,
@@ -207,30 +232,56 @@ compared as (
             name, phone, purpose, street, city, zip, state, country, is_primary, valid_from, valid_to
         ) is distinct from lag(
             row(name, phone, purpose, street, city, zip, state, country, is_primary, valid_from, valid_to)
-        ) over (partition by account, address_id order by day) as is_new
+        ) over (partition by account, address_id order by day) as is_new,
+        lag(day) over (partition by account, address_id order by day) is null as is_first
     from completed
 ),
 
 versions as (
-    select *
+    select
+        *,
+        coalesce(lead(day) over (partition by account, address_id order by day), date '9999-12-31') as next_day
     from compared
     where is_new
+),
+
+-- Tonight may say of an address what it had from its customer: no version begins with it.
+following as (
+    select
+        account,
+        address_id,
+        concat_ws(
+            '|',
+            case when name is null then 'name' end,
+            case when phone is null then 'phone' end,
+            case when purpose is null then 'purpose' end,
+            case when not has_country then 'country' end
+        ) as follows
+    from said
+    where next_day = date '9999-12-31'
 )
 
 select
-    account,
-    address_id,
-    day as known_from,
-    coalesce(lead(day) over (partition by account, address_id order by day), date '9999-12-31') as known_to,
-    name,
-    phone,
-    purpose,
-    street,
-    city,
-    zip,
-    state,
-    country,
-    is_primary,
-    valid_from,
-    valid_to
+    versions.account,
+    versions.address_id,
+    case when versions.is_first then coalesce(held.known_from, versions.day) else versions.day end as known_from,
+    versions.next_day as known_to,
+    versions.name,
+    versions.phone,
+    versions.purpose,
+    versions.street,
+    versions.city,
+    versions.zip,
+    versions.state,
+    versions.country,
+    versions.is_primary,
+    versions.valid_from,
+    versions.valid_to,
+    following.follows
 from versions
+inner join following
+    on versions.account = following.account
+    and versions.address_id = following.address_id
+left join customers._held_addresses as held
+    on versions.account = held.account
+    and versions.address_id = held.address_id

@@ -41,6 +41,26 @@ inherited as (
     left join first_own
         on creations.account = first_own.account
         and of_default.affiliation_id = first_own.affiliation_id
+
+    union all
+
+    -- Who is only added to inherited when it was made.
+    select
+        versions.account,
+        versions.affiliation_id,
+        versions.valid_from,
+        versions.valid_to,
+        coalesce(first_own.known_from, date '9999-12-31') as known_to
+    from customers.affiliation_versions as versions
+    inner join customers._continued as continued
+        on versions.account = continued.account
+        and versions.seq = continued.seq
+    left join first_own
+        on versions.account = first_own.account
+        and versions.affiliation_id = first_own.affiliation_id
+    where
+        versions.known_to = date '9999-12-31'
+        and versions.inherited
 )
 
 select

@@ -3,6 +3,16 @@
 -- why: a value outside its definition is refused alone; what stood before it stays.
 with
 
+held as (
+    select versions.*
+    from customers.attribute_versions as versions
+    inner join customers._continued as continued
+        on versions.account = continued.account
+        and versions.seq = continued.seq
+    where versions.valid_to = date '9999-12-31'
+),
+
+-- What a customer who is only added to has stands before tonight's operations.
 changes as (
     select
         given.account,
@@ -21,6 +31,16 @@ changes as (
     where
         given.status = 'synced'
         and checked.reason is null
+
+    union all
+
+    select
+        account,
+        attribute,
+        date '0001-01-01' as counts_from,
+        0 as operation_no,
+        value
+    from held
 ),
 
 winners as (
@@ -56,12 +76,17 @@ states as (
 )
 
 select
-    account,
-    attribute,
-    day as valid_from,
-    coalesce(lead(day) over (partition by account, attribute order by day), date '9999-12-31') as valid_to,
-    value
+    states.account,
+    states.attribute,
+    greatest(states.day, held.valid_from) as valid_from,
+    coalesce(
+        lead(states.day) over (partition by states.account, states.attribute order by states.day), date '9999-12-31'
+    ) as valid_to,
+    states.value
 from states
+left join held
+    on states.account = held.account
+    and states.attribute = held.attribute
 where
-    state_no = 1
-    or value is distinct from value_before
+    states.state_no = 1
+    or states.value is distinct from states.value_before

@@ -1,4 +1,5 @@
--- What operations say of contacts, each with the country its number is read in.
+-- What operations say of contacts, each with the country its number is read in; before them, as number 0, what a
+-- customer who is only added to has: held_from is the day since when.
 -- grain: event_no
 -- why: the columns email and phone are primary contacts, too; a column that is cleared takes the contact it held away.
 with
@@ -16,7 +17,9 @@ columns as (
         column_name,
         value
     from customers._own_changes
-    where column_name in ('email', 'phone')
+    where
+        column_name in ('email', 'phone')
+        and operation_no > 0
 ),
 
 before_clearing as (
@@ -85,29 +88,71 @@ homes as (
     where
         is_primary
         and known_to = date '9999-12-31'
+),
+
+events as (
+    select
+        said.account,
+        said.operation_no,
+        said.place,
+        operations.counts_from,
+        operations.operated_at,
+        operations.channel_id,
+        said.kind,
+        said.value,
+        case
+            when said.kind = 'email' or starts_with(trim(said.value), '+') then ''
+            else coalesce(operations.channel_country, homes.country, '')
+        end as country,
+        said.is_primary,
+        said.consent,
+        said.removed
+    from said
+    inner join operations
+        on said.account = operations.owner
+        and said.operation_no = operations.operation_no
+    left join homes
+        on said.account = homes.account
+
+    union all by name
+
+    -- The primary one stays so until another is marked, whether it was marked itself or is the first.
+    select
+        contacts.account,
+        0 as operation_no,
+        contacts.contact_no as place,
+        date '0001-01-01' as counts_from,
+        contacts.consent_at as operated_at,
+        contacts.consent_channel_id as channel_id,
+        contacts.kind,
+        contacts.value,
+        case when contacts.is_primary then true end as is_primary,
+        case when contacts.consent_at is not null then contacts.consent end as consent,
+        false as removed,
+        contacts.normalized,
+        contacts.is_valid,
+        contacts.valid_from as held_from
+    from customers._earlier_contacts as contacts
+    inner join customers._continued as continued
+        on contacts.account = continued.account
+        and contacts.seq = continued.seq
+    where contacts.valid_to = date '9999-12-31'
 )
 
 select
-    said.account,
-    said.operation_no,
-    row_number() over (
-        order by said.account, said.operation_no, said.place, said.kind, said.value
-    ) as event_no,
-    operations.counts_from,
-    operations.operated_at,
-    operations.channel_id,
-    said.kind,
-    said.value,
-    case
-        when said.kind = 'email' or starts_with(trim(said.value), '+') then ''
-        else coalesce(operations.channel_country, homes.country, '')
-    end as country,
-    said.is_primary,
-    said.consent,
-    said.removed
-from said
-inner join operations
-    on said.account = operations.owner
-    and said.operation_no = operations.operation_no
-left join homes
-    on said.account = homes.account
+    account,
+    operation_no,
+    row_number() over (order by account, operation_no, place, kind, value) as event_no,
+    counts_from,
+    operated_at,
+    channel_id,
+    kind,
+    value,
+    country,
+    is_primary,
+    consent,
+    removed,
+    normalized,
+    is_valid,
+    held_from
+from events

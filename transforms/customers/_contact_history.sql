@@ -16,6 +16,7 @@ read as (
         events.is_primary,
         events.consent,
         events.removed,
+        events.held_from,
         checked.normalized,
         checked.is_valid
     from customers._contact_events as events
@@ -23,6 +24,26 @@ read as (
         on events.kind = checked.kind
         and events.value = checked.value
         and events.country = checked.country
+
+    union all
+
+    select
+        account,
+        operation_no,
+        event_no,
+        counts_from,
+        operated_at,
+        channel_id,
+        kind,
+        value,
+        is_primary,
+        consent,
+        removed,
+        held_from,
+        normalized,
+        is_valid
+    from customers._contact_events
+    where held_from is not null
 ),
 
 -- A contact is known by the first event that names it.
@@ -32,7 +53,8 @@ contacts as (
         kind,
         normalized,
         min(event_no) as contact_id,
-        min(counts_from) as first_day
+        min(counts_from) as first_day,
+        max(held_from) as held_from
     from read
     group by
         account,
@@ -170,7 +192,7 @@ versions as (
 select
     contacts.account,
     numbered.contact_no,
-    versions.day as valid_from,
+    greatest(versions.day, contacts.held_from) as valid_from,
     versions.next_day as valid_to,
     contacts.kind,
     versions.value,

@@ -23,3 +23,16 @@ select
             then default_account
     end as default_account
 from operations
+
+union all
+
+-- Who is only added to inherited when it was made.
+select
+    account,
+    cast(null as varchar) as operation_id,
+    async_id,
+    created_at as operated_at,
+    cast(null as date) as on_date,
+    created_channel_id as channel_id,
+    cast(null as varchar) as default_account
+from customers._continued

@@ -8,6 +8,7 @@ owners as (
     select
         owner,
         max(async_id) filter (where status <> 'failed') as async_id,
+        max(greatest(on_date, cast(timezone('UTC', operated_at) as date))) as last_date,
         bool_or(mode = 'async' and customer_id is null and coalesce(reason, '') <> 'erased') as is_named_by_guid,
         bool_or(status = 'pending') as is_waiting
     from customers._operations
@@ -18,9 +19,26 @@ owners as (
     select
         account as owner,
         cast(null as varchar) as async_id,
+        cast(null as date) as last_date,
         false as is_named_by_guid,
         false as is_waiting
     from customers._gone
+),
+
+-- With what stands of those who are only added to.
+known as (
+    select
+        owners.owner,
+        greatest(owners.async_id, held.async_id) as async_id,
+        held.valid_from as held_from,
+        held.financial_dimensions,
+        coalesce(held.whole_seq, $seq) as whole_seq,
+        case when unsettled.owner is null then greatest(owners.last_date, held.settled_on) end as settled_on
+    from owners
+    left join customers._continued as held
+        on owners.owner = held.account
+    left join customers._unsettled as unsettled
+        on owners.owner = unsettled.owner
 ),
 
 -- Most columns are the same on all days, which no version begins with.
@@ -144,13 +162,13 @@ dimensions as (
 
 select
     folded.account,
-    folded.from_day as valid_from,
+    greatest(folded.from_day, known.held_from) as valid_from,
     folded.to_day as valid_to,
-    owners.async_id,
+    known.async_id,
     case when erasures.id is null then 'synced' else 'erased' end as status,
     creations.operated_at as created_at,
     creations.channel_id as created_channel_id,
-    dimensions.financial_dimensions,
+    coalesce(dimensions.financial_dimensions, known.financial_dimensions) as financial_dimensions,
     folded.customer_type,
     folded.first_name,
     folded.middle_name,
@@ -169,12 +187,14 @@ select
     folded.on_hold,
     folded.allow_on_account,
     folded.installments,
-    folded.notice_exempt
+    folded.notice_exempt,
+    known.whole_seq,
+    known.settled_on
 from folded
 inner join customers._creations as creations
     on folded.account = creations.account
-inner join owners
-    on folded.account = owners.owner
+inner join known
+    on folded.account = known.owner
 left join dimensions
     on folded.account = dimensions.account
 left join customers._erasures as erasures
@@ -209,7 +229,9 @@ select
     cast(null as boolean) as on_hold,
     cast(null as boolean) as allow_on_account,
     cast(null as boolean) as installments,
-    cast(null as boolean) as notice_exempt
+    cast(null as boolean) as notice_exempt,
+    $seq as whole_seq,
+    cast(null as date) as settled_on
 from owners
 left join customers._creations as creations
     on owners.owner = creations.account

@@ -10,8 +10,8 @@ said as (
         value
     from customers._contact_events
     where
-        kind = 'email'
-        or starts_with(trim(value), '+')
+        held_from is null
+        and (kind = 'email' or starts_with(trim(value), '+'))
 )
 
 select

@@ -1,11 +1,20 @@
--- Each operation of the customers to be worked out and of all default customers: its newest drop's version.
+-- Operations to be worked out, each as its newest drop has it: tonight's, all of the customers worked out whole, and
+-- those of default customers.
 -- grain: operation_id
 -- why: its date is the channel's local one; a channel whose time zone is none has UTC.
 with
 
+continued as (
+    select account
+    from customers._continued
+),
+
 ids as (
     select id
     from customers._touched_ids
+    where
+        id not in (select account from continued)
+        and id not in (select async_id from customers.account_map where account in (select account from continued))
 
     union
 

@@ -1,5 +1,6 @@
 -- Accounts and GUIDs that tonight's operations name or named, and those that inherit from them.
 -- grain: id
+-- why: whoever is named for another reason than a new operation is worked out from all operations there were.
 with
 
 touched as (
@@ -21,41 +22,52 @@ known as (
     select
         owner,
         async_id
-    from customers.operation_versions
-    where operation_id in (select operation_id from touched)
+    from customers._known_operations
 ),
 
 ids as (
-    select customer_id as id
+    select
+        customer_id as id,
+        false as is_whole
     from named
     where customer_id is not null
 
-    union
+    union all
 
-    select async_id as id
+    select
+        async_id as id,
+        false as is_whole
     from named
     where async_id is not null
 
-    union
+    union all
 
-    select owner as id
+    select
+        owner as id,
+        true as is_whole
     from known
 
-    union
+    union all
 
-    select async_id as id
+    select
+        async_id as id,
+        true as is_whole
     from known
     where async_id is not null
 
-    union
+    union all
 
-    select id
+    select
+        id,
+        true as is_whole
     from customers._erasures
     where seq > $since
 
-    union
+    union all
 
-    select account as id
+    select
+        account as id,
+        true as is_whole
     from customers.customer_versions
     where customer_group in (select id from customers._changed_references where kind = 'group')
 ),
@@ -64,13 +76,25 @@ inherited_from as (
     select channel_id
     from customers._defaults
     where default_account in (select id from ids)
+),
+
+all_ids as (
+    select
+        id,
+        is_whole
+    from ids
+
+    union all
+
+    select
+        account as id,
+        true as is_whole
+    from customers.customer_versions
+    where created_channel_id in (select channel_id from inherited_from)
 )
 
-select id
-from ids
-
-union
-
-select account as id
-from customers.customer_versions
-where created_channel_id in (select channel_id from inherited_from)
+select
+    id,
+    bool_or(is_whole) as is_whole
+from all_ids
+group by id

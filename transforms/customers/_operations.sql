@@ -34,6 +34,7 @@ numbered as (
     from owned
 ),
 
+-- Who is only added to was made before.
 makers as (
     select
         owner,
@@ -42,7 +43,15 @@ makers as (
     where
         operation = 'create'
         and found_reason is null
+        and owner not in (select account from customers._continued)
     group by owner
+
+    union all
+
+    select
+        account as owner,
+        0 as operation_no
+    from customers._continued
 ),
 
 weighed as (
@@ -69,7 +78,7 @@ first_days as (
     from weighed
     where
         reason is null
-        and maker_no is not null
+        and maker_no > 0
     group by owner
 )
 

@@ -3,6 +3,18 @@
 -- why: one interval for each customer and affiliation; the newest operation wins for facts from its date on.
 with
 
+held as (
+    select versions.*
+    from customers.affiliation_versions as versions
+    inner join customers._continued as continued
+        on versions.account = continued.account
+        and versions.seq = continued.seq
+    where
+        versions.known_to = date '9999-12-31'
+        and not versions.inherited
+),
+
+-- What a customer who is only added to has stands before tonight's operations.
 events as (
     select
         operations.owner as account,
@@ -16,6 +28,17 @@ events as (
         on operations.operation_id = affiliations.operation_id
         and operations.drop_id = affiliations.drop_id
     where operations.status = 'synced'
+
+    union all
+
+    select
+        account,
+        0 as operation_no,
+        date '0001-01-01' as counts_from,
+        affiliation_id,
+        valid_from,
+        valid_to
+    from held
 ),
 
 winners as (
@@ -34,7 +57,7 @@ winners as (
 select
     winners.account,
     winners.affiliation_id,
-    winners.counts_from as known_from,
+    greatest(winners.counts_from, held.known_from) as known_from,
     coalesce(
         lead(winners.counts_from) over (
             partition by winners.account, winners.affiliation_id order by winners.counts_from
@@ -48,3 +71,6 @@ inner join events
     on winners.account = events.account
     and winners.affiliation_id = events.affiliation_id
     and winners.operation_no = events.operation_no
+left join held
+    on winners.account = held.account
+    and winners.affiliation_id = held.affiliation_id

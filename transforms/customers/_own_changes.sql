@@ -1,6 +1,7 @@
 -- What each operation fills or clears, one row for each column of the master.
 -- grain: account, operation_no, column_name
--- why: the last writer wins column by column, so a column's history is its own.
+-- why: the last writer wins column by column, so a column's history is its own. What a customer who is only added to
+-- holds already stands before tonight's operations, as number 0.
 with
 
 operations as (
@@ -13,6 +14,15 @@ operations as (
     inner join customers._landed_operations as said
         on numbered.operation_id = said.operation_id
     where numbered.status = 'synced'
+
+    union all by name
+
+    select
+        *,
+        account as owner,
+        0 as operation_no,
+        date '0001-01-01' as counts_from
+    from customers._continued
 ),
 
 columns (column_name) as (

@@ -8,4 +8,6 @@ from customers._contact_events as events
 left join customers._known_values as known
     on events.kind = known.kind
     and events.value = known.value
-where known.value is null
+where
+    known.value is null
+    and events.held_from is null

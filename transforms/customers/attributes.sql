@@ -12,6 +12,7 @@ customers as (
     select
         account,
         max(seq) as seq,
+        max(whole_seq) as whole_seq,
         max_by(status, seq) as status
     from customers.customer_versions
     group by account
@@ -59,7 +60,8 @@ given as (
     from versions
     inner join customers
         on versions.account = customers.account
-        and versions.seq = customers.seq
+        and versions.seq >= customers.whole_seq
+        and (versions.seq = customers.seq or versions.valid_to < date '9999-12-31')
 ),
 
 first_given as (

@@ -1,6 +1,7 @@
 -- Email addresses and phone numbers of customers with their consent, as of any day.
 -- grain: account, contact_no, valid_from
--- why: a night works a customer out as a whole and writes it beside what was; only the newest counts.
+-- why: a night writes what it made of a customer beside what was: of what still stands only the newest counts, of what
+-- has ended all since the customer was last worked out whole.
 with
 
 versions as (
@@ -11,7 +12,8 @@ versions as (
 newest as (
     select
         account,
-        max(seq) as seq
+        max(seq) as seq,
+        max(whole_seq) as whole_seq
     from customers.customer_versions
     group by account
 )
@@ -32,4 +34,5 @@ select
 from versions
 inner join newest
     on versions.account = newest.account
-    and versions.seq = newest.seq
+    and versions.seq >= newest.whole_seq
+    and (versions.seq = newest.seq or versions.valid_to < date '9999-12-31')

@@ -1,6 +1,6 @@
 -- Audit of what channels did to customers.
 -- grain: operation_id
--- why: a late operation changes what others changed, so all of a customer are worked out together; the newest counts.
+-- why: a late operation changes what others changed, so all of a customer are worked out together then; those since count.
 with
 
 versions as (
@@ -11,7 +11,7 @@ versions as (
 newest as (
     select
         account,
-        max(seq) as seq
+        max(whole_seq) as whole_seq
     from customers.customer_versions
     group by account
 )
@@ -31,4 +31,4 @@ select
 from versions
 inner join newest
     on versions.owner = newest.account
-    and versions.seq = newest.seq
+    and versions.seq >= newest.whole_seq

@@ -3,62 +3,94 @@
 -- why: most operations change an address or a name, and points do not care.
 with
 
-versions as (
+-- What counts of each by now, and what did before: what has ended since it was worked out whole, and what stands.
+newest as (
     select
         account,
-        seq,
-        string_agg(
-            concat_ws('|', valid_from, valid_to, status, coalesce(cast(block_loyalty_enrollment as varchar), '')),
-            ';'
-            order by valid_from
-        ) as content
+        true as is_now,
+        max(seq) as seq,
+        max(whole_seq) as whole_seq
     from customers.customer_versions
     where account in (select account from customers.customer_versions where seq > $since)
-    group by
+    group by account
+
+    union all
+
+    select
         account,
-        seq
+        false as is_now,
+        max(seq) as seq,
+        max(whole_seq) as whole_seq
+    from customers.customer_versions
+    where
+        account in (select account from customers.customer_versions where seq > $since)
+        and seq <= $since
+    group by account
+),
+
+versions as (
+    select
+        newest.account,
+        newest.is_now,
+        string_agg(
+            concat_ws(
+                '|',
+                versions.valid_from,
+                versions.valid_to,
+                versions.status,
+                coalesce(cast(versions.block_loyalty_enrollment as varchar), '')
+            ),
+            ';'
+            order by versions.valid_from
+        ) as content
+    from newest
+    inner join customers.customer_versions as versions
+        on newest.account = versions.account
+        and newest.whole_seq <= versions.seq
+        and (newest.seq = versions.seq or (newest.seq > versions.seq and versions.valid_to < date '9999-12-31'))
+    group by
+        newest.account,
+        newest.is_now
 ),
 
 affiliations as (
     select
-        account,
-        seq,
+        newest.account,
+        newest.is_now,
         string_agg(
             concat_ws(
                 '|',
-                affiliation_id,
-                known_from,
-                coalesce(cast(known_to as varchar), ''),
-                coalesce(cast(valid_from as varchar), ''),
-                coalesce(cast(valid_to as varchar), '')
+                versions.affiliation_id,
+                versions.known_from,
+                coalesce(cast(versions.known_to as varchar), ''),
+                coalesce(cast(versions.valid_from as varchar), ''),
+                coalesce(cast(versions.valid_to as varchar), '')
             ),
             ';'
-            order by affiliation_id, known_from
+            order by versions.affiliation_id, versions.known_from
         ) as content
-    from customers.affiliation_versions
+    from newest
+    inner join customers.affiliation_versions as versions
+        on newest.account = versions.account
+        and newest.whole_seq <= versions.seq
+        and (newest.seq = versions.seq or (newest.seq > versions.seq and versions.known_to < date '9999-12-31'))
     group by
-        account,
-        seq
-),
-
-contents as (
-    select
-        versions.account,
-        versions.seq,
-        versions.content || ' ' || coalesce(affiliations.content, '') as content
-    from versions
-    left join affiliations
-        on versions.account = affiliations.account
-        and versions.seq = affiliations.seq
+        newest.account,
+        newest.is_now
 ),
 
 compared as (
     select
-        account,
-        max_by(content, seq) as content,
-        max_by(content, seq) filter (where seq <= $since) as content_before
-    from contents
-    group by account
+        versions.account,
+        max(case when versions.is_now then versions.content || ' ' || coalesce(affiliations.content, '') end) as content,
+        max(
+            case when not versions.is_now then versions.content || ' ' || coalesce(affiliations.content, '') end
+        ) as content_before
+    from versions
+    left join affiliations
+        on versions.account = affiliations.account
+        and versions.is_now = affiliations.is_now
+    group by versions.account
 )
 
 select account as customer_id
