@@ -170,6 +170,7 @@ def later_operations(chance: random.Random, day: int, customers: int) -> dict[st
 own = {"name": "virtanen", "phone": "+358401234567", "purpose": "home", "country": "FI"}
 
 
+@pytest.mark.slow
 def test_what_is_only_added_to_is_as_if_worked_out_whole(tmp_path: Path) -> None:
     """Customers over nine nights, in three ways: added to night after night, whole each night, all at once."""
     chance, found, days = random.Random(39), [], range(1, 10)  # noqa: S311
