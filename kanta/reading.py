@@ -108,7 +108,7 @@ class AnalystsFile:
     def __init__(self, home: Home, path: Path | None = None) -> None:
         self._home, self._lake = home, Lake(home)
         self._path = path or self._lake.root / ".analysts.part.duckdb"
-        self._path.unlink(missing_ok=True)
+        clear(self._path)
         self._engine = Engine(self._lake.root / "work", self._path)
 
     def __enter__(self) -> AnalystsFile:
@@ -140,6 +140,12 @@ class AnalystsFile:
         )
         self._engine.con.execute("checkpoint")
         return self._path
+
+
+def clear(file: Path) -> None:
+    """Removes a database that was begun, and what its writer, if it died, had not brought into it."""
+    file.unlink(missing_ok=True)
+    file.with_name(f"{file.name}.wal").unlink(missing_ok=True)
 
 
 def shown_by(file: Path) -> tuple[int, str] | None:

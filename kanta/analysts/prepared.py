@@ -12,7 +12,7 @@ from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.night import Night
-from kanta.reading import refresh_analysts_file, shown_by, write_analysts_file
+from kanta.reading import clear, refresh_analysts_file, shown_by, write_analysts_file
 
 #: Worked out once for each publication, each from those before it; the file keeps all but the first, which they read.
 PREPARED = (
@@ -28,7 +28,8 @@ def current(home: Home) -> Path:
     """
     lake = Lake(home)
     number, lake_shown = shown_by(_place(lake)) or (0, "")
-    if lake_shown == str(lake.root):
+    # The files of a publication that maintenance has dropped may be gone.
+    if lake_shown == str(lake.root) and number in {int(path.stem) for path in lake.publications()}:
         if number != lake.published().number:
             threading.Thread(target=refresh, args=[home]).start()
         return _place(lake)
@@ -53,6 +54,7 @@ def refresh(home: Home) -> Path:
 
 def _prepare(home: Home, views: Path, fresh: Path) -> Path:
     """Writes a copy of the file of views to which what is prepared is added."""
+    clear(fresh)
     shutil.copyfile(views, fresh)
     lake = Lake(home)
     state = lake.published()

@@ -119,6 +119,26 @@ def test_nobody_waits_for_a_newer_publication_while_an_earlier_one_can_be_shown(
     assert not list(mine.lake.glob(".page.part*"))
 
 
+def test_a_file_of_a_dropped_publication_or_of_a_writer_that_died_is_made_anew(home: Home, tmp_path: Path) -> None:
+    shutil.copytree(home.root, tmp_path / "home")
+    mine = Home(tmp_path / "home")
+    prepared.refresh(mine)
+    lake, known = Lake(mine), [mine.lake / "published" / path.name for path in Lake(mine).publications()]
+    with lake.writing():
+        lake.publish(NIGHT)
+    for path in known:
+        path.unlink()
+    died = (
+        "import duckdb, os, shutil, sys\nshutil.copyfile(*sys.argv[1:])\n"
+        "con = duckdb.connect(sys.argv[2])\ncon.execute('create table half as select 1')\nos._exit(1)"
+    )
+    part = str(mine.lake / ".page.part.duckdb")
+    subprocess.run([sys.executable, "-c", died, str(mine.lake / "analysts.duckdb"), part], check=False)
+    assert Path(f"{part}.wal").exists()
+    shown = data.Published(mine, prepared.current(mine))
+    assert shown.engine.value("select number from main.publication") == lake.published().number
+
+
 def test_what_is_there_for_this_publication_is_not_made_again(home: Home) -> None:
     data.published(home)
     written = (home.lake / "page.duckdb").stat().st_ino

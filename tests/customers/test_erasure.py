@@ -101,6 +101,7 @@ def erased_home(home: Home) -> Home:
     ]})  # fmt: skip
     for last in (DAYS[2], DAYS[-1]):
         night.run(home, last, last, judge=no_judge)
+    night.run_stage(home, "analysts", DAYS[-1])
     return home
 
 
