@@ -370,7 +370,7 @@ def test_the_call_center_shows_holds_by_age_fraud_by_reason_and_who_has_not_paid
 
 def test_customers_show_how_many_wait_for_an_account_and_since_when(own_nights: Books) -> None:
     night, first = NIGHT + timedelta(days=1), NIGHT - timedelta(days=6)
-    version = {"recorded_on": night, "valid_from": first, "valid_to": date(9999, 12, 31)}
+    version = {"recorded_on": night, "valid_from": first, "valid_to": date(9999, 12, 31), "whole_seq": 0}
     operation = {"recorded_on": night, "mode": "async", "status": "pending", "operation": "create", "drop_id": "d"}
     own_nights.night(
         night,
