@@ -230,7 +230,6 @@ def _run(options: argparse.Namespace) -> int:
         result = {options.stage: night.run_stage(home, options.stage, last, reporter=reporter)}
     else:
         result = night.run(home, first, last, each_night=options.each_night, reporter=reporter)
-        result["analysts"] = night.run_stage(home, "analysts", last, reporter)
     if options.json:
         print(json.dumps(result, default=str))
     return LOOK if night.needs_a_look(result) else DONE

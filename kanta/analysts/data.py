@@ -1,4 +1,4 @@
-"""What the analysts' page reads: ``lake/page.duckdb``, to which each night adds up what it asks for."""
+"""What the analysts' page reads: ``lake/page.duckdb``, to which is added up what it asks of everybody."""
 
 from __future__ import annotations
 

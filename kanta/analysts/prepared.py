@@ -1,4 +1,4 @@
-"""``lake/page.duckdb``: the views of ``analysts.duckdb`` and, added up each night, what the page asks of everybody."""
+"""``lake/page.duckdb``: the views of ``analysts.duckdb`` and, for each publication, the sums the page asks for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def current(home: Home) -> Path:
 
 
 def refresh(home: Home) -> Path:
-    """Sees to it that the file shows the newest publication; one that does already stays. A night ends with it."""
+    """Sees to it that the file shows the newest publication; one that does already stays."""
     lake = Lake(home)
     target = _place(lake)
     with (lake.root / ".page.lock").open("a") as one_at_a_time:
