@@ -114,8 +114,10 @@ class AnalystsFile:
     def __enter__(self) -> AnalystsFile:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._engine.close()
+        if kind:
+            clear(self._path)
 
     def draw(self, state: State) -> None:
         """Puts the views in."""

@@ -6,6 +6,7 @@ import fcntl
 import shutil
 import tempfile
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 from kanta.engine import Engine
@@ -36,9 +37,15 @@ def current(home: Home) -> Path:
     try:
         return refresh(home)
     except OSError:
-        folder = Path(tempfile.mkdtemp())
-        views = write_analysts_file(home, lake.published(), folder / "views.duckdb")
-        return _prepare(home, views, folder / "page.duckdb")
+        return _elsewhere(home, lake.published().number)
+
+
+@lru_cache(maxsize=1)
+def _elsewhere(home: Home, _number: int) -> Path:
+    """The file of a home that cannot be written, made once for each publication."""
+    folder = Path(tempfile.mkdtemp())
+    views = write_analysts_file(home, Lake(home).published(), folder / "views.duckdb")
+    return _prepare(home, views, folder / "page.duckdb")
 
 
 def refresh(home: Home) -> Path:

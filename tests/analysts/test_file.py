@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from kanta import contracts, reading
+from kanta.errors import CheckFailed
 from kanta.home import Home
 from kanta.lake import Lake
 from tests.analysts.conftest import CUSTOMERS
@@ -40,6 +41,17 @@ def test_it_is_replaced_while_someone_reads_it(home: Home) -> None:
         reading.write_analysts_file(home, Lake(home).published()).replace(path)
         assert path.stat().st_ino != before
         assert con.sql("select count(*) > 0 from rfm.scores").fetchall() == [(True,)]
+    assert not list(home.lake.glob(".analysts*"))
+
+
+def test_of_a_night_that_is_not_published_no_file_is_left(home: Home) -> None:
+    def refused() -> None:
+        with reading.AnalystsFile(home) as file:
+            file.draw(Lake(home).published())
+            raise CheckFailed("1 critical checks failed")
+
+    with pytest.raises(CheckFailed):
+        refused()
     assert not list(home.lake.glob(".analysts*"))
 
 

@@ -139,6 +139,21 @@ def test_a_file_of_a_dropped_publication_or_of_a_writer_that_died_is_made_anew(h
     assert shown.engine.value("select number from main.publication") == lake.published().number
 
 
+def test_of_a_home_that_cannot_be_written_it_is_made_once_elsewhere(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_: Home) -> Path:
+        raise PermissionError("page.duckdb")
+
+    monkeypatch.setattr(prepared, "refresh", refuse)
+    monkeypatch.setattr(prepared, "shown_by", lambda _: None)
+    monkeypatch.setattr(prepared.tempfile, "tempdir", str(tmp_path))
+    written = prepared.current(home)
+    assert written.is_relative_to(tmp_path)
+    assert prepared.current(home) == written
+    assert data.Published(home, written).definitions() == ["retail"]
+
+
 def test_what_is_there_for_this_publication_is_not_made_again(home: Home) -> None:
     data.published(home)
     written = (home.lake / "page.duckdb").stat().st_ino
