@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,16 @@ from kanta.home import Home
 
 DONE, FAILED, BAD, LOOK = 0, 1, 2, 3
 
+#: So many new objects before garbage is looked for; at Python's 700 a night spends a second on what libraries load.
+OBJECTS = 100_000
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Errors are printed with what, where and the next step."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if arguments is None:
+        _lighten(options)
     try:
         return int(options.run(options))
     except KantaError as error:
@@ -41,6 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped. What was not whole does not count: run the same command again.", file=sys.stderr)
         return FAILED
+
+
+def _lighten(options: argparse.Namespace) -> None:
+    """What a process of its own can do without."""
+    gc.set_threshold(OBJECTS, 20, 20)
+    if options.run is _run:
+        sys.meta_path.insert(0, _WithoutPandas())
+
+
+class _WithoutPandas(MetaPathFinder):
+    """pyarrow loads pandas, half a second, to see whether its first list is one of it, and can do without."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("kanta run goes without pandas", name=name)
 
 
 def _date(text: str) -> date:
@@ -213,7 +236,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from kanta import night
+    from kanta import quality
 
     if options.date and (options.first or options.last):
         raise BadArguments("--date and --from/--to exclude each other", next_step="kanta run --help")
@@ -223,16 +246,19 @@ def _run(options: argparse.Namespace) -> int:
     if first > last:
         raise BadArguments(f"--from {first} is after --to {last}", next_step=f"kanta run --from {last} --to {first}")
     home = Home.default()
-    reporter = night.Reporter(quiet=options.quiet or options.json)
-    if options.stage:
-        if options.stage not in night.STAGE_NAMES:
+    with nullcontext() if options.stage else quality.Judge() as judge:  # gets ready while the rest is still loading
+        from kanta import night
+
+        reporter = night.Reporter(quiet=options.quiet or options.json)
+        if judge:
+            result = night.run(home, first, last, each_night=options.each_night, reporter=reporter, judge=judge)
+        elif options.stage in night.STAGE_NAMES:
+            result = {options.stage: night.run_stage(home, options.stage, last, reporter=reporter)}
+        else:
             raise BadArguments(f"There is no stage {options.stage}", next_step=f"one of {', '.join(night.STAGE_NAMES)}")
-        result = {options.stage: night.run_stage(home, options.stage, last, reporter=reporter)}
-    else:
-        result = night.run(home, first, last, each_night=options.each_night, reporter=reporter)
-    if options.json:
-        print(json.dumps(result, default=str))
-    return LOOK if night.needs_a_look(result) else DONE
+        if options.json:
+            print(json.dumps(result, default=str))
+        return LOOK if night.needs_a_look(result) else DONE
 
 
 def _query(options: argparse.Namespace) -> int:

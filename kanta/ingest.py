@@ -15,7 +15,7 @@ def take_in(night: Night, feed: str) -> None:
     """Lands what a feed has dropped up to tonight that is not known yet; a drop that came again replaces its rows."""
     night.attach("ops.drops", "ops.quarantine")
     known = {
-        row[0]: landing.Known(*row)
+        row[0]: landing.Known._make(row)
         for row in night.engine.rows(
             "select drop_id, revision, stamp, control_sha256, status, accepted_revision from ops.drops"
             " where feed = $feed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -19,6 +20,10 @@ LEFT_OUT = ("scipy", "scipy.stats", "altair")
 
 #: It goes without these where they are not installed: for data in Amazon's cloud, a quarter of a second.
 ABSENT = ("boto3", "botocore")
+
+
+#: So many new objects before garbage is looked for; at Python's 700 its import spends a third of a second on it.
+OBJECTS = 100_000
 
 
 class LeftOut(ModuleType):
@@ -45,6 +50,7 @@ def _listen(questions: SimpleQueue[bytes]) -> None:
 
 def _serve(questions: SimpleQueue[bytes], answers: IO[bytes]) -> NoReturn:
     _leave_out()
+    gc.set_threshold(OBJECTS, 20, 20)
     from kanta.quality.judging import Court
 
     with Court() as court:

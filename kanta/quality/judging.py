@@ -6,6 +6,7 @@ Importing this imports Great Expectations, which takes seconds; the night does i
 from __future__ import annotations
 
 import builtins
+import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,11 @@ from typing import Any, Literal
 import great_expectations as gx  # noqa: TID253  # only the worker imports this module
 from duckdb_engine import ConnectionWrapper, DuckDBIdentifierPreparer
 from great_expectations import expectations as gxe  # noqa: TID253
-from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult  # noqa: TID253
+from great_expectations.core import (  # noqa: TID253
+    ExpectationSuiteValidationResult,
+    ExpectationValidationResult,
+    id_dict,
+)
 from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: TID253
 from great_expectations.datasource.fluent.sql_datasource import SQLDatasource  # noqa: TID253
 from great_expectations.execution_engine.sqlalchemy_execution_engine import (  # noqa: TID253
@@ -26,6 +31,7 @@ from great_expectations.expectations.core.unexpected_rows_expectation import (  
     UnexpectedRowsExpectation,
 )
 from great_expectations.expectations.expectation import Expectation  # noqa: TID253
+from great_expectations.util import convert_to_json_serializable  # noqa: TID253
 from sqlalchemy.pool import StaticPool
 
 from kanta.contracts import Contract
@@ -60,6 +66,32 @@ class DuckDBDatasource(SQLDatasource):
     @property
     def execution_engine_type(self) -> builtins.type[SqlAlchemyExecutionEngine]:
         return DuckDBExecutionEngine
+
+
+# A quarter of a check's time went to two things that the library does thousands of times for one table.
+
+_worked_out = Expectation.configuration.fget  # type: ignore[attr-defined]  # pydantic's metaclass hides the property
+_configurations: dict[int, tuple[Expectation, Any]] = {}  # by id, with whom it is of, so that no id comes again
+
+
+def _configuration(self: Expectation) -> Any:
+    """What an expectation asks for, worked out once: the library does so at each of some sixty looks at it."""
+    if id(self) not in _configurations:
+        _configurations[id(self)] = self, _worked_out(self)
+    return _configurations[id(self)][1]
+
+
+def _serializable(data: Any) -> Any:
+    """What the id of a metric is made of: nearly always plain values, which need no copy piece by piece."""
+    try:
+        json.dumps(data)
+    except (TypeError, ValueError):
+        return convert_to_json_serializable(data)
+    return data
+
+
+Expectation.configuration = property(_configuration)  # type: ignore[assignment,method-assign]
+id_dict.convert_to_json_serializable = _serializable  # type: ignore[attr-defined]
 
 
 class ExpectNoSuchRows(UnexpectedRowsExpectation):
@@ -178,6 +210,7 @@ def _source(engine: Engine) -> Any:
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context._save_project_config = lambda: None  # type: ignore[method-assign]  # writes it out as YAML, for nobody
     connection = engine.con.cursor()
     return context.data_sources.add_kanta_duckdb(
         name="lake",
@@ -201,6 +234,7 @@ def _validate(source: Any, contract: Contract) -> ExpectationSuiteValidationResu
             "unexpected_index_column_names": list(public_key(contract)),
         },
     )
+    _configurations.clear()
     return outcome
 
 
