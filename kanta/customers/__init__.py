@@ -358,11 +358,7 @@ def forget_superseded(night: Night) -> int:
     if "customers.customer_versions" not in night.state.tables:
         return 0
     night.attach(*WRITTEN)
-    night.engine.define(
-        "customers._newest",
-        "select account, max(seq) as seq, max(whole_seq) as whole_seq from customers.customer_versions"
-        " group by account",
-    )
+    night.define("customers._newest")
     forgotten = 0
     for table in WRITTEN:
         owner = "owner" if table == "customers.operation_versions" else "account"

@@ -34,9 +34,9 @@ READ = (
     "landed.orders", "customers.likely_duplicates", *customers.WRITTEN,
 )  # fmt: skip
 VIEWS = (
-    "customers.account_map", "reference.channels", "reference.loyalty_cards", "customers.customers",
-    "customers.contacts", "customers.addresses", "customers.attributes", "customers.affiliations",
-    "customers.operations",
+    "customers._newest", "customers.account_map", "reference.channels", "reference.loyalty_cards",
+    "customers.customers", "customers.contacts", "customers.addresses", "customers.attributes",
+    "customers.affiliations", "customers.operations",
 )  # fmt: skip
 
 

@@ -9,13 +9,8 @@ versions as (
 ),
 
 customers as (
-    select
-        account,
-        max(seq) as seq,
-        max(whole_seq) as whole_seq,
-        max_by(status, seq) as status
-    from customers.customer_versions
-    group by account
+    select *
+    from customers._newest
 ),
 
 landed_definitions as (

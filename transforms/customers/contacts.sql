@@ -1,7 +1,6 @@
 -- Email addresses and phone numbers of customers with their consent, as of any day.
 -- grain: account, contact_no, valid_from
--- why: a night writes what it made of a customer beside what was: of what still stands only the newest counts, of what
--- has ended all since the customer was last worked out whole.
+-- why: of a customer's versions those count that customers._newest says.
 with
 
 versions as (
@@ -10,12 +9,8 @@ versions as (
 ),
 
 newest as (
-    select
-        account,
-        max(seq) as seq,
-        max(whole_seq) as whole_seq
-    from customers.customer_versions
-    group by account
+    select *
+    from customers._newest
 )
 
 select

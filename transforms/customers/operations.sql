@@ -9,11 +9,8 @@ versions as (
 ),
 
 newest as (
-    select
-        account,
-        max(whole_seq) as whole_seq
-    from customers.customer_versions
-    group by account
+    select *
+    from customers._newest
 )
 
 select
