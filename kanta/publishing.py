@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -38,12 +39,19 @@ def publish(
             reporter.say("publish                        nothing new")
             return {"number": published.number, "changed": False}
         begun = time.perf_counter()
-        with AnalystsFile(home) as readers, ThreadPoolExecutor(2) as aside:
+        tables = _written(lake, head, published)
+        agreed = {table: contract_of(table) for table in tables}
+        with (
+            nullcontext(judge) if judge else quality.Judge() as judge,
+            AnalystsFile(home) as readers,
+            ThreadPoolExecutor(2) as aside,
+        ):
             # The readers' views are drawn and Iceberg's library loads while the judge thinks.
-            judged = aside.submit(_judge, home, lake, head, published, judge)
+            judged = aside.submit(judge.ask, tables, agreed)
             drawn = aside.submit(readers.draw, lake.next(through))
             _ = lake.catalog
             results = judged.result()
+            told = aside.submit(judge.ask, tables, agreed, home.reports / "data_docs")  # he knows it all by now
             with Engine(lake.root / "work", shared=True) as engine:
                 night = Night(home, lake, engine, "publish", head, through)
                 _keep_checks(night, results)
@@ -57,6 +65,7 @@ def publish(
                     where=str(lake.root),
                     next_step=f"correct the cause, then: kanta run --date {business_date}",
                 )
+            told.result()
             drawn.result()
             file = readers.finish(lake.next(through))
         state = lake.publish(through)
@@ -74,15 +83,6 @@ def judge_ahead(home: Home, judge: quality.Judge) -> None:
     lake = Lake(home)
     tables = _written(lake, lake.head(), lake.published())
     judge.begin(tables, {table: contract_of(table) for table in tables})
-
-
-def _judge(home: Home, lake: Lake, head: State, published: State, judge: quality.Judge | None) -> list[quality.Result]:
-    tables = _written(lake, head, published)
-    agreed = {table: contract_of(table) for table in tables}
-    if judge is not None:
-        return judge.ask(tables, agreed, home.reports / "data_docs")
-    with quality.Judge() as own:
-        return own.ask(tables, agreed, home.reports / "data_docs")
 
 
 def _written(lake: Lake, head: State, published: State) -> dict[str, list[Path]]:
