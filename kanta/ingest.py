@@ -59,8 +59,9 @@ def take_in(night: Night, feed: str) -> None:
     )
     night.put(
         "ops.quarantine",
-        "select * replace (case when drop_id in (select drop_id from ops._drops) then 'superseded' else status end"
-        " as status)"
+        # While a revision is refused, the one before it counts, and what was refused of that still waits.
+        "select * replace (case when drop_id in (select drop_id from ops._drops where status = 'accepted'"
+        " or level = 'drop') then 'superseded' else status end as status)"
         f" from ops.quarantine where business_date in ({days})"
         " and quarantine_id not in (select quarantine_id from ops._refused)"
         " union all by name select * from ops._refused",

@@ -174,7 +174,8 @@ def _bound(column: Column, bound: str) -> str:
 def reasons(contract: Contract) -> dict[str, str]:
     """Every rule a row of the dataset can break, with its reason in words."""
     columns = {rule.name: rule.reason for column in contract.columns for rule in rules(column, "raw", "value")}
-    return columns | _ROW_RULES | {check.name: check.description for check in contract.checks}
+    checks = {check.name: f"it must hold that {check.description.rstrip('.')}" for check in contract.checks}
+    return columns | _ROW_RULES | checks
 
 
 def source(spool: Spool) -> str:

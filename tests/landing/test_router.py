@@ -39,8 +39,9 @@ def breaking(column: Column, rule: str) -> list[str]:
     if kind == "range" and column.type in ("DATE", "TIMESTAMPTZ"):
         return ["0001-01-01" + sound(column)[10:], "1899-12-31" + sound(column)[10:]]
     if kind == "range":
-        below = {"": [], "0": ["-1"], "0.01": ["0"], "0.00000001": ["0"]}[column.minimum]
-        return below + (["1000000000000", "-1000000000000.00"] if column.type.startswith("DECIMAL") else [])
+        below = {"": [], "0": ["-1"], "0.01": ["0"], "0.00000001": ["0"], "-2147483647": ["-2147483648"]}
+        found = below[column.minimum] + {"": [], "2147483646": ["2147483647"]}[column.maximum]
+        return found + (["1000000000000", "-1000000000000.00"] if column.type.startswith("DECIMAL") else [])
     if kind == "after_drop":
         assert column.days_after_drop is not None
         return [(DAY + timedelta(column.days_after_drop + 1)).isoformat() + sound(column)[10:]]
@@ -162,7 +163,10 @@ def test_net_may_miss_its_lines_by_a_cent_and_no_more_and_only_what_counts_is_co
         {"transactions": rows("transactions", {"transaction_id": "EMPTY", "net_amount": "0.00", "total_amount": "0"})},
     ]
     write_drop(home, "pos", DAY, "S1", joined(*drops))
-    assert [row[3:] for row in refusals(takes())] == [("MORE", "transaction", "net_is_its_lines")]
+    intake = takes()
+    assert [row[3:] for row in refusals(intake)] == [("MORE", "transaction", "net_is_its_lines")]
+    (reason,) = (row["reason"] for row in intake.quarantine.to_pylist() if row["rule"] == "net_is_its_lines")
+    assert reason == "it must hold that net_amount equals the sum of its unvoided lines', to 0.01"
 
 
 def test_control_totals_may_count_all_or_what_came_about(home: Home, takes: Takes) -> None:

@@ -1,6 +1,7 @@
 -- Copies of a transaction that say something else than the copy that counts.
 -- grain: document_id, drop_id
--- why: the earliest drop's copy counts; a copy that differs is set aside, one that agrees is nothing new.
+-- why: the earliest drop's copy counts; a copy that differs in whatever column is set aside, one that agrees is nothing
+-- new. Which copy counts may turn when an earlier drop comes late, so every copy of a touched document is compared.
 with
 
 copies as (
@@ -25,7 +26,10 @@ headers as (
         concat_ws(
             '|',
             landed.store_id,
+            landed.register_id,
+            landed.transaction_no,
             landed.business_date,
+            landed.started_at,
             landed.ended_at,
             landed.type,
             landed.status,
@@ -35,7 +39,10 @@ headers as (
             landed.net_amount,
             landed.tax_amount,
             landed.charges_amount,
-            landed.total_amount
+            landed.discount_amount,
+            landed.total_amount,
+            landed.offline,
+            coalesce(landed.operator_id, '')
         ) as content
     from landed.transactions as landed
     inner join copies
@@ -55,11 +62,15 @@ lines as (
                 landed.product_id,
                 coalesce(landed.variant_id, ''),
                 landed.quantity,
+                landed.unit_price,
+                landed.discount_amount,
                 landed.net_amount,
                 landed.tax_amount,
                 landed.voided,
                 coalesce(landed.original_transaction_id, ''),
-                coalesce(landed.original_line_no, 0)
+                coalesce(landed.original_line_no, 0),
+                coalesce(landed.coupon_code, ''),
+                coalesce(landed.gift_card_id, '')
             ),
             ';'
             order by landed.line_no
@@ -86,7 +97,8 @@ tenders as (
                 landed.currency,
                 coalesce(landed.loyalty_card_id, ''),
                 coalesce(landed.reward_point_id, ''),
-                coalesce(landed.points, 0)
+                coalesce(landed.points, 0),
+                coalesce(landed.gift_card_id, '')
             ),
             ';'
             order by landed.tender_no
@@ -136,4 +148,3 @@ inner join contents as counts
 where
     later.copy_rank > 1
     and later.content <> counts.content
-    and later.drop_id in (select drop_id from sales._touched_drops)
