@@ -43,19 +43,18 @@ def _carried_out(options: argparse.Namespace) -> int:
     try:
         return int(options.run(options))
     except KantaError as error:
-        if getattr(options, "json", False):
-            print(json.dumps({"error": error.what, "where": error.where, "next": error.next_step}))
-        else:
-            print("\n".join(error.lines()), file=sys.stderr)
-        return error.exit_code
+        return _failed(error, options)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            sys.stderr.close()
-            return DONE
-        where = f"\n  where: {error.filename}" if error.filename else ""
-        print(f"The system refused: {error.strerror or error}{where}", file=sys.stderr)
-        print("  next:  make room or give the right to it, then run the same command again", file=sys.stderr)
-        return FAILED
+        what, where = f"The system refused: {error.strerror or error}", str(error.filename or "")
+        return _failed(KantaError(what, where=where, next_step=_MAKE_ROOM), options)
+    except Exception as error:  # each library that writes says in its own way that the disk took no more
+        said = next((line for line in str(error).splitlines() if any(full in line for full in _FULL)), None)
+        if said is None:
+            raise
+        return _failed(KantaError(f"The disk takes no more: {said}", next_step=_MAKE_ROOM), options)
     except KeyboardInterrupt:
         print("Stopped. What was not whole does not count: run the same command again.", file=sys.stderr)
         return FAILED
@@ -83,6 +82,19 @@ class _WithoutPandas(MetaPathFinder):
     def find_spec(self, name: str, path: Any, target: Any = None) -> None:
         if name == "pandas":
             raise ModuleNotFoundError("kanta run goes without pandas", name=name)
+
+
+_MAKE_ROOM = "make room or give the right to it, then run the same command again"
+_FULL = ("No space left on device", "disk is full", "Disk quota exceeded", "File too large")
+
+
+def _failed(error: KantaError, options: argparse.Namespace) -> int:
+    """Says what went wrong, as asked; returns the exit code."""
+    if getattr(options, "json", False):
+        print(json.dumps({"error": error.what, "where": error.where, "next": error.next_step}))
+    else:
+        print("\n".join(error.lines()), file=sys.stderr)
+    return error.exit_code
 
 
 def _date(text: str) -> date:

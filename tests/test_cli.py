@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from kanta import cli, quality
+from kanta import cli, night, quality
 from kanta.home import Home
 from tests.conftest import NoJudge
 from tests.night import history
@@ -121,3 +123,25 @@ def test_a_place_that_is_a_file_is_said_with_the_place(here: Home, capsys: pytes
     said = capsys.readouterr().err
     assert str(here.lake) in said
     assert "next:" in said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        duckdb.FatalException("FATAL Error: Failed to create checkpoint because of error:\nNo space left on device"),
+        sqlite3.OperationalError("database or disk is full"),
+    ],
+    ids=str,
+)
+def test_a_full_disk_is_said_whoever_met_it_and_what_nobody_foresaw_is_not_hidden(
+    error: Exception, here: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(night, "run", refuse)
+    assert cli.main(["run", "--date", "2026-01-05", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["next"].startswith("make room")
+    error.args = ("a defect of ours",)
+    with pytest.raises(type(error)):
+        cli.main(["run", "--date", "2026-01-05"])
