@@ -370,7 +370,7 @@ def text(outcome: Outcome) -> str:
                 for name, count in segments.items()
             ),
         ),
-        *_headed("Packages", f"the newest of each store: {_counts(outcome.packages)}"),
+        *_headed("Packages", f"the newest of each store and job: {_counts(outcome.packages)}"),
         *_headed("Report", str(outcome.report)),
         "",
         "Try next",

@@ -131,7 +131,7 @@ def test_the_summary_says_what_came_in_and_out_and_where_to_look() -> None:
         f"Segments    {'Champions':<20}{'█' * 32}     8",
         f"            {'Lost':<20}{'█' * 16:<32}     4",
         f"            {'New':<20}{'':<32}     0",
-        "Packages    the newest of each store: 3 applied",
+        "Packages    the newest of each store and job: 3 applied",
         "Report      home/reports/2026-11-20.html",
         "",
         "Try next",
