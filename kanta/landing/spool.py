@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -406,10 +407,25 @@ def _read_ndjson(raw: RawFile, target: Target) -> int:
                         strange.update(item.keys() - names)
             except (ValueError, RecursionError):
                 flag = "json"
+            if flag in ("json", "length"):
+                fields = _key_alone(text, contract, spool.columns)
             write_row(spool, target.file_no, line, flag, fields)
     for name in sorted(strange):
         target.unknown(shown(name))
     return rows
+
+
+def _key_alone(text: str, contract: Contract, names: tuple[str, ...]) -> list[str]:
+    """The record a line that was not read belongs to, where it can be told: the rest of it is refused with the line."""
+    fields = dict.fromkeys(names, "")
+    for name in contract.record_key:
+        found = re.search(rf'"{name}"\s*:\s*(?:("(?:[^"\\]|\\.){{0,300}}")|([\w.-]{{1,40}}))', text)
+        if found:
+            try:
+                fields[name] = str(json.loads(found[1], strict=False)) if found[1] else found[2]
+            except ValueError:  # an escape that JSON does not have
+                fields[name] = found[1][1:-1]
+    return list(fields.values())
 
 
 def _json_fields(item: Any, names: tuple[str, ...], nested: list[bool], text: str) -> tuple[list[str], str]:

@@ -353,7 +353,10 @@ def with_text(*rules: str, after: bytes, fmt: str = "csv", count: int = 1) -> No
 with_text("columns", after=b"{bad},1,sale\n")
 with_text("columns", after=b"{bad},1,sale,P,1,10.00,0.00,10.00,0.00,false,more\n")
 with_text("columns", after=b'{bad},1,sale,"P"\n')
-with_text("json", "net_is_its_lines", after=b'{"transaction_id": "{bad}", \n', fmt="ndjson")
+with_text("json", after=b'{"transaction_id": "{bad}", \n', fmt="ndjson")
+with_text("json", after=b'{"line_no": NaN, "transaction_id" : "{bad}"}\n', fmt="ndjson")
+with_text("json", "net_is_its_lines", after=b'{"transaction_id": "\\q{bad}"}\n', fmt="ndjson")
+with_text("length", after=b'{"product_id": "%b", "transaction_id": "{bad}"}\n' % (b"x" * (2 << 20)), fmt="ndjson")
 with_text("json", "net_is_its_lines", after=b"[1]\n", fmt="ndjson")
 with_text("json", "net_is_its_lines", after=b'{"quantity": NaN}\n', fmt="ndjson")
 with_text("json", "net_is_its_lines", after=b'{"line_no": 1, "line_no": 2}\n', fmt="ndjson")
@@ -410,6 +413,26 @@ def test_a_wrong_row_takes_its_transaction_with_it_and_nothing_else(case: str, n
     for dataset in ("transactions", "lines", "tenders"):
         ids = [row["transaction_id"] for row in landed(night[1], dataset) if row["source"] == source]
         assert ids == [f"T-{source}"]
+
+
+@pytest.mark.parametrize(
+    "broken", [b'{"transaction_id": "BAD", "points": }', b'{"transaction_id": "BAD", "type": "%b"}']
+)
+@pytest.mark.parametrize("fmt", ["ndjson", "ndjson.zst"])
+def test_a_tender_that_cannot_be_read_takes_its_transaction_with_it(
+    home: Home, takes: Takes, broken: bytes, fmt: str
+) -> None:
+    folder = write_drop(home, "pos", DAY, "S1", joined(sale("T1"), sale("BAD")), fmt=fmt)
+    path, control = folder / f"tenders.{fmt}", control_of(folder)
+    data = zstandard.decompress(path.read_bytes()) if fmt.endswith("zst") else path.read_bytes()
+    data = data.splitlines()[0] + b"\n" + broken.replace(b"%b", b"x" * (1 << 20)) + b"\n"
+    data = zstandard.compress(data) if fmt.endswith("zst") else data
+    path.write_bytes(data)
+    control["files"][2]["sha256"] = hashlib.sha256(data).hexdigest()
+    write_control(folder, control)
+    intake = takes()
+    found = {name: [row["transaction_id"] for row in landed(intake, name)] for name in intake.rows}
+    assert found == {"transactions": ["T1"], "lines": ["T1"], "tenders": ["T1"]}, refusals(intake)
 
 
 def test_the_sound_drop_comes_through_all_of_it(night: tuple[Home, Intake]) -> None:
