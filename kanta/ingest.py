@@ -10,6 +10,19 @@ from kanta import contracts, landing
 from kanta.contracts import contract_of
 from kanta.night import Night
 
+#: Head office's records that points are worked out by, and the columns that say whom or what one concerns.
+CONCERNED = {
+    "landed.loyalty_cards": ("card_id", "customer_id", "replaces_card_id"),
+    "landed.loyalty_adjustments": ("card_id",),
+    "landed.loyalty_transfers": ("from_card_id", "to_card_id"),
+    "landed.other_activities": ("card_id",),
+    "landed.card_tier_overrides": ("card_id",),
+    "landed.products": ("product_id",),
+    "landed.channels": ("channel_id",),
+    "landed.categories": ("category_id",),
+    "landed.exchange_rates": ("from_currency",),
+}
+
 
 def take_in(night: Night, feed: str) -> None:
     """Lands what a feed has dropped up to tonight that is not known yet; a drop that came again replaces its rows."""
@@ -91,9 +104,36 @@ def _land(night: Night, table: str, files: list[Path], replaced: str) -> None:
     every = night.engine.rows(f"select distinct drop_date from {new}")
     touched = sorted({*old, *(day for (day,) in every)})
     days = ", ".join(f"date '{day}'" for day in touched)
+    brought = f"select * from {new}"
+    if table in CONCERNED:
+        brought = _compared(night, table, new, replaced)
     night.put(
         table,
         f"select * from {table} where drop_date in ({days}) and drop_id not in ({replaced})"
-        f" union all by name select * from {new}",
+        f" union all by name {brought}",
         touched,
+    )
+
+
+def _compared(night: Night, table: str, new: str, replaced: str) -> str:
+    """The rows of drops that came again, those that say what they said still of the take that first brought them;
+    whom those concern that are gone or say something else is kept in ``ops.withdrawn``."""
+    said = {column.name for column in contract_of(table).columns} - {column.name for column in contracts.PROVENANCE}
+    same = " and ".join(f"now.{name} is not distinct from before.{name}" for name in sorted({*said, "drop_id"}))
+    night.engine.define(
+        "landed._withdrawn",
+        " union ".join(
+            f"select before.drop_id, '{table.split('.')[1]}' as dataset, '{column}' as named_by,"
+            f" before.{column} as name, $business_date as recorded_on, $seq as seq"
+            f" from {table} as before anti join {new} as now on {same}"
+            f" where before.drop_id in ({replaced}) and before.{column} is not null"
+            for column in CONCERNED[table]
+        ),
+        {"business_date": night.business_date, "seq": night.seq},
+    )
+    if night.engine.value("select count(*) from landed._withdrawn"):
+        night.append("ops.withdrawn", "select * from landed._withdrawn")
+    return (
+        f"select now.* replace (coalesce(before.seq, now.seq) as seq)"
+        f" from {new} as now left join {table} as before on {same}"
     )

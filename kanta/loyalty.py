@@ -45,7 +45,7 @@ _SCOPE = (
     "loyalty._releases",
     "loyalty._reevaluations",
     "loyalty._new_versions",
-    "loyalty._replaced_drops",
+    "loyalty._withdrawn_cards",
     "loyalty._due_lots",
 )
 #: Which accounts all that touches.

@@ -39,3 +39,15 @@ where
         when drop_before is not null then content is distinct from content_before
         else drop_after is null or content is distinct from content_after
     end
+
+union all
+
+-- Those of which a drop that came again no longer says what it said.
+select distinct
+    name as channel_id,
+    date '0001-01-01' as valid_from,
+    date '9999-12-31' as valid_to
+from ops.withdrawn
+where
+    seq > $since
+    and dataset = 'channels'

@@ -172,7 +172,9 @@ adjusted as (
     inner join programme.point_dates as dates
         on adjustments.business_date = dates.business_date
         and adjustments.reward_point_id = dates.reward_point_id
-    where adjustments.points <> 0
+    where
+        adjustments.points <> 0
+        and adjustments.card_id in (select card_id from loyalty._cards)
 ),
 
 all_events as (

@@ -248,9 +248,9 @@ adjustments as (
     select
         adjustments.adjustment_id as document_id,
         adjustments.card_id,
-        case when accounts.card_id is null then 'unknown_card' else 'unknown_reward_point' end as reason,
+        case when cards.card_id is null then 'unknown_card' else 'unknown_reward_point' end as reason,
         case
-            when accounts.card_id is null then 'the adjustment''s card'
+            when cards.card_id is null then 'the adjustment''s card'
             else 'the adjustment''s reward point ' || adjustments.reward_point_id
         end as detail,
         adjustments.business_date
@@ -260,10 +260,10 @@ adjustments as (
     left join programme.reward_points as reward_points
         on calendar.version = reward_points.version
         and adjustments.reward_point_id = reward_points.reward_point_id
-    left join loyalty._accounts as accounts
-        on adjustments.card_id = accounts.card_id
+    left join (select distinct card_id from loyalty._cards) as cards
+        on adjustments.card_id = cards.card_id
     where
-        accounts.card_id is null
+        cards.card_id is null
         or reward_points.reward_point_id is null
 ),
 

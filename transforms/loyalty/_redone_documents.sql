@@ -63,3 +63,12 @@ inner join next_rates
     and changed.to_currency = next_rates.to_currency
     and changed.date = next_rates.date
     and documents.business_date between next_rates.date and next_rates.last_date
+
+union
+
+select documents.document_id
+from documents
+inner join ops.withdrawn as withdrawn
+    on documents.currency = withdrawn.name
+    and withdrawn.dataset = 'exchange_rates'
+where withdrawn.seq > $since

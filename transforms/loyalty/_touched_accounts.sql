@@ -273,8 +273,7 @@ named as (
     select
         card_id,
         true as again
-    from accounts
-    where exists (select 1 from loyalty._replaced_drops)
+    from loyalty._withdrawn_cards
 
     union all
 

@@ -20,9 +20,10 @@ from loyalty._transfers
 
 union
 
--- What a replaced drop no longer holds takes its exceptions along.
+-- What a drop that came again no longer holds takes its exceptions along.
 select transaction_id as document_id
 from loyalty.exceptions
 where
-    exists (select 1 from loyalty._replaced_drops)
+    exists (select 1 from ops.withdrawn where seq > $since)
     and transaction_id not in (select transaction_id from sales.transactions)
+    and transaction_id not in (select activity_id from loyalty._activities)

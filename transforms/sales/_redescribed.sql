@@ -8,6 +8,14 @@ described as (
     select distinct product_id
     from landed.products
     where drop_id in (select drop_id from sales._touched_drops)
+
+    union
+
+    select name as product_id
+    from ops.withdrawn
+    where
+        seq > $since
+        and dataset = 'products'
 ),
 
 accounts as (
@@ -20,13 +28,21 @@ moved as (
     select distinct channel_id
     from landed.channels
     where drop_id in (select drop_id from sales._touched_drops)
+
+    union
+
+    select name as channel_id
+    from ops.withdrawn
+    where
+        seq > $since
+        and dataset = 'channels'
 )
 
 select distinct lines.transaction_id as document_id
 from sales.lines as lines
 inner join described
     on lines.product_id = described.product_id
-inner join sales._product_of_day as products
+left join sales._product_of_day as products
     on lines.product_id = products.product_id
     and lines.business_date between products.valid_from and products.valid_to
 where
@@ -55,10 +71,10 @@ select transactions.transaction_id as document_id
 from sales.transactions as transactions
 inner join moved
     on transactions.channel_id = moved.channel_id
-inner join reference.channels as channels
+left join reference.channels as channels
     on transactions.channel_id = channels.channel_id
     and transactions.business_date between channels.valid_from and channels.valid_to
 inner join sales._documents_now as documents
     on transactions.transaction_id = documents.document_id
     and documents.kind = 'transaction'
-where transactions.channel_kind <> channels.kind
+where transactions.channel_kind <> coalesce(channels.kind, 'store')
