@@ -127,6 +127,9 @@ class Programme:
         ]
         if self.rng.random() < 0.4:
             redemption[0]["tier"] = some(["gold", "silver"])
+        by_unit = {"type": "payment_by_quantity", "reward_point": "points", "points": 9}
+        units = [by_unit | {"id": "cup", "category": "COFFEE"}, by_unit | {"id": "any", "points": 14}]
+        units = [one | {"per": some(["1", "2", "0.5"])} for one in self.rng.sample(units, some([0, 1, 2]))]
         if self.rng.random() < 0.3:
             redemption.append(redemption[1] | {"id": "pay_veteran", "points": 2, "affiliation": "veteran"})
         found = [
@@ -138,7 +141,7 @@ class Programme:
             },
             {"id": "somewhere", "channels": [some(["S2", "/EU/SE", "/EU/FI", "CC1"])], "excluded_affiliations": []},
         ]
-        found[0]["redemption"] = [one | {"per": "1.00", "currency": "USD"} for one in redemption]
+        found[0]["redemption"] = [*(one | {"per": "1.00", "currency": "USD"} for one in redemption), *units]
         found[1] |= {"earning": [self.amount("there", "points")], "redemption": []}
         for scheme in found:
             scheme |= {"id": f"{name}-{scheme['id']}", "program": name, "valid_from": "2017-01-01", "valid_to": None}
@@ -185,6 +188,11 @@ class Programme:
         return self.rule(identity, point, some([1, 2, 3, "0.7"]), some(["1.00", "2.50", "3.00", "10.00"]), **more)
 
 
+def guid(name: str) -> str:
+    """The GUID of an account's customer."""
+    return f"0a1b2c3d-0000-4000-8000-{name[1:]:0>12}"
+
+
 def money(value: float | Decimal) -> Decimal:
     return Decimal(value).quantize(Decimal("0.01"))
 
@@ -217,7 +225,7 @@ class Drawing:
 
     def __init__(self, rng: random.Random, n: int, program: str, days: list[date], most: int) -> None:
         self.rng, self.name, self.program, self.days, self.most = rng, f"N{n:04d}", program, days, most
-        self.customer = f"K{self.name}" if rng.random() < 0.45 else ""
+        self.customer = rng.choice([f"K{self.name}"] * 7 + [guid(self.name)]) if rng.random() < 0.45 else ""
         self.documents: list[Document] = []
         self.cards = self.drawn_cards()
 
@@ -226,7 +234,8 @@ class Drawing:
 
     def account(self) -> Account:
         rng = self.rng
-        customers = [self.customer or f"L{self.name}", f"M{self.name}"]
+        is_async = self.customer == guid(self.name)
+        customers = [f"L{self.name}" if is_async else self.customer or f"L{self.name}", f"M{self.name}"]
         belongs = [self.belonging(customer, FIRST) for customer in customers if self.often(0.4)]
         belongs += [self.belonging(one.customer, rng.choice(self.days)) for one in belongs if self.often(0.4)]
         overrides = []
@@ -244,7 +253,12 @@ class Drawing:
         self.out_of_order()
         for document in self.documents:
             self.delivered(document)
-        return Account(self.cards, self.documents, overrides, belongs, self.program)
+        pending = [self.customer] if is_async and self.often(0.5) else []
+        barred: dict[str, date | None] = {}
+        if self.customer and not is_async and self.often(0.1):
+            barred[self.customer] = rng.choice([None, rng.choice(self.days)])
+            belongs = [one for one in belongs if one.customer != self.customer or one.day == FIRST]
+        return Account(self.cards, self.documents, overrides, belongs, self.program, pending, barred)
 
     def belonging(self, customer: str, day: date) -> Belongs:
         first = self.rng.choice([day, day, min(day + timedelta(days=20), self.days[-1])])
@@ -291,14 +305,16 @@ class Drawing:
         if kind == "adjust":
             if card.rows[-1].enrolled_from <= day:
                 point = rng.choice(["points", "points", "cash", "status"])
+                point = "ghost" if self.often(0.03) else point
                 change = Decimal(rng.choice([15, 40, 100, 120, -10, -35, -90]))
                 change += Decimal("0.25") if point == "cash" else 0
-                self.documents.append(Document(f"A{number}", day, "", card.id, point=point, points=change))
+                whose = f"Z{self.name}" if self.often(0.03) else card.id
+                self.documents.append(Document(f"A{number}", day, "", whose, point=point, points=change))
         elif kind == "transfer":
             if any(one.rows[-1].enrolled_from > day for one in self.cards):
                 return
             point, points = rng.choice(["points", "points", "cash"]), rng.choice([None, Decimal(20), Decimal(90)])
-            other = rng.choice(self.cards).id
+            other = f"Z{self.name}" if self.often(0.05) else rng.choice(self.cards).id
             one = Document(f"X{number}", day, "", card.id, point=point, points=points, other=other)
             self.documents.append(one)
         elif kind == "activity":
@@ -319,7 +335,7 @@ class Drawing:
             one.at = f"{day - timedelta(days=rng.choice([0, 0, 1, 6]))}T{hour}:00:00+00:00"
             one.counts = not self.often(0.15)
         if self.often(0.05):
-            one.card = ""
+            one.card = rng.choice(["", "", f"Z{self.name}"])
         if self.often(0.2):
             one.customer = rng.choice([self.customer or f"L{self.name}", f"M{self.name}"])
         one.currency = "EUR" if self.often(0.12) else "USD"
@@ -330,6 +346,8 @@ class Drawing:
                 net = money(rng.choice([0, 5, 10, 20, rng.randint(0, 3000) / 100, rng.randint(0, 15000) / 100]))
                 sold = "gift_card" if self.often(0.04) else "sale"
                 line = Line(0, sold, product, quantity, net, money(net * Decimal("0.21")))
+                if self.often(0.02):
+                    line.net, line.tax = -line.net, -line.tax
                 line.voided = kind != "order" and self.often(0.04)
                 one.lines.append(line)
         if kind in ("return", "exchange") or (kind == "order" and self.often(0.2)):
@@ -339,7 +357,11 @@ class Drawing:
         for no, line in enumerate(one.lines, 1):
             line.no = no
         payer = rng.choice(self.cards).id if self.often(0.1) else card.id
-        one.tender = self.tendered(one, payer, earlier) if one.currency == "USD" else None
+        payer = f"Z{self.name}" if self.often(0.01) else payer
+        one.tender = self.tendered(one, payer, earlier)
+        if one.tender and one.tender.points > 0 and self.often(0.08):
+            second = rng.choice([one.tender.card, rng.choice(self.cards).id])
+            one.second = Tender(second, "points", Decimal("0.10"), Decimal(1))
         self.documents.append(one)
 
     def returned(self, bought: list[tuple[Document, Line]]) -> Line:
@@ -371,10 +393,14 @@ class Drawing:
         if not document.card or total < 1 or not self.often(0.25):
             return None
         amount = money(min(total, Decimal(rng.choice([1, 2, 5, 20])) + rng.choice([Decimal(0), Decimal("0.37")])))
-        point = rng.choice(["points", "points", "cash", "status"] if self.often(0.2) else ["points", "cash"])
+        point = rng.choice(["points", "points", "cash", "status", "ghost"] if self.often(0.2) else ["points", "cash"])
         off = rng.choice([0, 0, 0, 0, 0, 1, -1, 2])
         if point == "cash":
             return Tender(card, point, amount, amount + off * Decimal("0.01"))
+        if self.often(0.3):  # for so many units
+            return Tender(
+                card, point, amount, rng.choice([9, 9, 14]) * rng.choice([Decimal(1), Decimal(2), Decimal("0.5")]) + off
+            )
         return Tender(card, point, amount, (amount * 10).quantize(Decimal(1)) + off)
 
     def out_of_order(self) -> None:
@@ -426,7 +452,21 @@ def landed(it: World) -> dict[Key, Drop]:
     of_first = given[f"hq/{FIRST}/hq"]
     for account in it.accounts:
         for customer in sorted({b.customer for b in account.belongs} | customers(account)):
-            of_first["customers"].append({"operation_id": f"op-{customer}", "customer_id": customer})
+            operation = {"operation_id": f"op-{customer}", "customer_id": customer}
+            if customer.startswith("0a1b2c3d"):
+                if customer not in account.pending:
+                    day = it.days[int(customer[-2:]) % len(it.days)]
+                    operation |= {"customer_id": "", "async_id": customer, "mode": "async"}
+                    operation["operated_at"] = f"{day}T08:00:00+00:00"
+                    drops["pos", day, "S1"]["customers"].extend(rows("customers", operation))
+                continue
+            of_first["customers"].append(operation)
+            if customer in account.barred:
+                operation["block_loyalty_enrollment"] = "true"
+                if until := account.barred[customer]:
+                    row = {"operation_id": f"{operation['operation_id']}-{until}", "customer_id": customer}
+                    row |= {"operation": "update", "operated_at": f"{until}T08:00:00+00:00"}
+                    given[f"hq/{until}/hq"]["customers"].append(row | {"block_loyalty_enrollment": "false"})
         for one in account.belongs:
             hq, operation = given[f"hq/{one.day}/hq"], f"op-{one.customer}"
             if one.day > FIRST:
@@ -489,9 +529,9 @@ def items_of(document: Document, transaction: str, line_no: str) -> list[dict[st
 
 def paid(document: Document) -> list[dict[str, str]]:
     net, tax, _ = totals(document)
-    tender = document.tender
-    tenders = [{"type": "cash", "amount": str(net + tax - (tender.amount if tender else 0))}]
-    if tender:
+    paying = [tender for tender in (document.tender, document.second) if tender]
+    tenders = [{"type": "cash", "amount": str(net + tax - sum(tender.amount for tender in paying))}]
+    for tender in paying:
         loyal = {"type": "loyalty", "amount": str(tender.amount), "points": str(tender.points)}
         tenders.append(loyal | {"loyalty_card_id": tender.card, "reward_point_id": tender.point})
     return [one | {"currency": document.currency} for one in tenders]

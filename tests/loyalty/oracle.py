@@ -1,7 +1,7 @@
 """A second, plain and slow reading of spec 2-loyalty: what the ledger is compared with.
 
-It knows nothing of the engine: it reads programmes and one account's cards and documents, and walks day by day. What is
-left out has tests of its own: payment_by_quantity, sale lines below zero, pending and barred customers, exceptions.
+It knows nothing of the engine: it reads programmes, one account's cards and documents and what was decided of them, and
+walks day by day.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Document:
     other: str = ""
     customer: str = ""
     currency: str = "USD"
+    second: Tender | None = None  # another loyalty tender
     counts: bool = True  # an order cancelled in the end does not
     #: Each day on whose drop it comes, and as what: an order's status, an adjustment's points.
     comes: list[tuple[date, str]] = field(default_factory=list)
@@ -124,6 +125,12 @@ class Account:
     overrides: list[Override] = field(default_factory=list)
     belongs: list[Belongs] = field(default_factory=list)
     program: str = "club"
+    #: Customers who never become real, and those barred from enrollment from the first day on, until when.
+    pending: list[str] = field(default_factory=list)
+    barred: dict[str, date | None] = field(default_factory=dict)
+    #: What people decided: effects let through (document, card, reason), and days to evaluate tiers again (empty: all).
+    released: set[tuple[str, str, str]] = field(default_factory=set)
+    reevaluated: list[tuple[date, str]] = field(default_factory=list)
 
 
 # --- the oracle ---
@@ -151,7 +158,7 @@ def bound(spec: dict[str, Any], day: date) -> date:
 
 
 def half_up(value: Fraction, unit: Fraction) -> Fraction:
-    return floor(value / unit + Fraction(1, 2)) * unit
+    return (-1 if value < 0 else 1) * floor(abs(value) / unit + Fraction(1, 2)) * unit
 
 
 def spread(points: Fraction, weights: list[Fraction], unit: Fraction) -> list[Fraction]:
@@ -239,8 +246,10 @@ class Oracle:
         self.returned: dict[tuple[str, int], Fraction] = defaultdict(Fraction)
         self.pieces: dict[str, list[tuple[str, str, Lot | None, list[Fraction]]]] = defaultdict(list)
         self.left: dict[str, Fraction] = {}  # of a document's refund
+        self.refunds: dict[str, bool] = {}  # documents that give back, and whether all they bring back is known
         #: What acts directly after a document: the place and rank it would have had, the document, its line.
         self.later: dict[str, list[tuple[Any, Document, Line | None]]] = defaultdict(list)
+        self.exceptions: set[tuple[str, str, str]] = set()
         self.ages = count()
 
     def at(self, day: date) -> Version:
@@ -263,6 +272,16 @@ class Oracle:
                     self.join(card, day)
             for document in by_day.get(day, []):
                 self.act(document)
+            self.risen |= {
+                (card, point)
+                for on, wanted in self.account.reevaluated
+                for card in self.cards
+                for point in self.types
+                if on == day
+                and wanted in ("", card)
+                and self.owner(card, day) == card
+                and self.cards[card].on(day).enrolled_from <= day
+            }
             pools = {(tuple(self.pool(card, day)), point) for card, point in self.risen}
             for cards, point in pools:
                 self.evaluate(cards, point, day)
@@ -291,12 +310,29 @@ class Oracle:
             card = self.replaced[card][1]
         return card
 
-    def enrolled(self, card: str, day: date) -> bool:
-        """May earn and redeem on that day, if its type lets it."""
-        if card not in self.cards or self.owner(card, day) != card:
+    def refusal(self, card: str, document: Document, pays: bool = False) -> str:
+        """The first reason for which the card, or the card that pays, is refused."""
+        if card not in self.cards:
+            return "unknown_card"
+        day, row = document.day, self.cards[card].on(document.day)
+        until = self.account.barred.get(row.customer, FIRST) or date.max
+        reasons = {
+            "blocked_card": row.type == "blocked" or self.owner(card, day) != card,
+            "no_tender_card": pays and row.type == "no_tender",
+            "customer_pending": row.customer in self.account.pending,
+            "enrollment_blocked": row.enrolled_from < until and day < until,
+        }
+        return next((one for one, so in reasons.items() if so and not self.lets(document, card, one)), "")
+
+    def lets(self, document: Document, card: str, reason: str) -> bool:
+        return (document.id, card, reason) in self.account.released
+
+    def enrolled(self, card: str, document: Document) -> bool:
+        """May earn and redeem by that document, if its type lets it."""
+        if self.refusal(card, document):
             return False
-        row = self.cards[card].on(day)
-        return row.type != "blocked" and row.enrolled_from <= day <= (row.enrolled_to or day)
+        row = self.cards[card].on(document.day)
+        return row.enrolled_from <= document.day <= (row.enrolled_to or document.day)
 
     def customers_cards(self, card: str, day: date) -> list[str]:
         customer = self.cards[card].on(day).customer
@@ -392,11 +428,23 @@ class Oracle:
     def transfer(self, document: Document) -> None:
         point, day = document.point, document.day
         card, other = self.owner(document.card, day), self.owner(document.other, day)
+        if card not in self.cards:
+            return self.note(document, document.card, "unknown_card")
+        if other not in self.cards:
+            return self.note(document, document.other, "unknown_card")
+        if self.cards[other].on(day).type == "blocked" and not self.lets(document, document.other, "blocked_card"):
+            return self.note(document, document.other, "blocked_card")
+        if point not in self.types:
+            return self.note(document, document.card, "unknown_reward_point")
+        if card == other:
+            return None
         row = self.cards[card].on(day)
-        if card == other or self.cards[other].on(day).type == "blocked" or day > (row.enrolled_to or day):
-            return
+        usable = sum((lot.remaining for lot in self.held[card, point].lots if lot.usable_from <= day), ZERO)
+        if day > (row.enrolled_to or day):
+            usable = ZERO
+        if document.points is not None and usable < document.points:
+            self.note(document, document.card, "insufficient_points")
         source, target = self.held[card, point], self.held[other, point]
-        usable = sum((lot.remaining for lot in source.lots if lot.usable_from <= day), ZERO)
         amount = usable if document.points is None else min(usable, Fraction(document.points))
         source.sums["used"] += amount
         target.sums["issued"] += amount
@@ -409,17 +457,28 @@ class Oracle:
             target.deficit -= covered
             if piece > covered:
                 target.lots.append(Lot(lot.usable_from, lot.expires_on, piece - covered, next(self.ages)))
+        return None
+
+    def note(self, document: Document, card: str, reason: str) -> None:
+        self.exceptions.add((document.id, card, reason))
 
     def take_back(self, card: str, point: str, amount: Fraction, day: date, version: Version) -> None:
         if amount:
             self.held[card, point].sums["issued"] -= amount
             self.held[card, point].issued_on[day] -= amount
+            if amount < 0:  # a line below zero comes back
+                return self.credit(card, point, -amount, day, vests=True)
             unvested = version.parameters["return_consumes"] == "unvested_first"
             self.debit(card, point, amount, day, version, unvested=unvested)
+        return None
 
     def adjust(self, document: Document) -> None:
         amount, card = Fraction(document.points or 0), self.owner(document.card, document.day)
-        if amount > 0:
+        if card not in self.cards:
+            self.note(document, document.card, "unknown_card")
+        elif document.point not in self.types:
+            self.note(document, document.card, "unknown_reward_point")
+        elif amount > 0:
             self.issue(card, document.point, amount, document.day, vests=False)
         elif amount < 0:
             self.held[card, document.point].sums["used"] -= amount
@@ -481,7 +540,7 @@ class Oracle:
     def in_force(self, card: str, document: Document, kind: str) -> Iterable[dict[str, Any]]:
         """The rules of the schemes valid there and then that apply to the card's tier and its customer."""
         day = document.day
-        if not self.enrolled(card, day):
+        if not self.enrolled(card, document):
             return
         tier, path = self.tier(card, day), PATHS[document.store]
         customer = document.customer or self.cards[card].on(day).customer
@@ -523,14 +582,13 @@ class Oracle:
         day, tender, version = document.day, document.tender, self.at(document.day)
         lines = [line for line in sorted(document.lines, key=lambda line: line.no) if not line.voided]
         sales, returns = ([line for line in lines if line.kind == kind] for kind in ("sale", "return"))
-        if tender and tender.points > 0 and self.redeemable(document, tender):
-            contact = self.cards[tender.card].on(day).type == "as_contact_tender"
-            among = self.customers_cards(tender.card, day) if contact else [tender.card]
-            pieces = self.debit(tender.card, tender.point, Fraction(tender.points), day, version, among=among)
-            for card, lot, piece in pieces:
-                self.held[card, tender.point].sums["used"] += piece
-                if lot or version.parameters["negative_balance"] == "carry":
-                    self.pieces[document.id].append((card, tender.point, lot, [piece]))
+        refused = self.refusal(document.card, document) if document.card else ""
+        if refused and (sales or any(not line.original for line in returns)):
+            self.note(document, document.card, refused)
+        self.redeem(document, version)
+        unknown = [line for line in returns if line.original and not self.known(line.original)]
+        if unknown:
+            self.note(document, document.card, "original_unknown")
         linked = [line for line in returns if line.original and version.parameters["post_per_sales_line"]]
         anew = self.worked_out(document, [line for line in returns if line not in linked], Fraction(1), anew=True)
         for line in returns:
@@ -551,25 +609,64 @@ class Oracle:
                     self.later[name].append(((document.place, 3, 0), document, None))
                 else:
                     self.refund(document, name, day)
+            left = self.left[document.id]
+            if left and self.lets(document, tender.card, "refund_unmatched"):
+                self.left[document.id] = ZERO
+                self.held[self.owner(tender.card, day), tender.point].sums["used"] -= left
+                self.credit(self.owner(tender.card, day), tender.point, left, day, vests=False)
+            self.refunds[document.id] = not unknown
         share = Fraction(1)
         if tender and tender.amount > 0:
             total = sum((Fraction(line.net + line.tax) for line in sales), ZERO)
-            share = max(ZERO, (total - Fraction(tender.amount)) / total) if total else ZERO
+            paid = sum((Fraction(one.amount) for one in (tender, document.second) if one), ZERO)
+            share = max(ZERO, (total - paid) / total) if total > 0 else ZERO
             if version.parameters["loyalty_tender"] == "no_earn":
                 return
         for no, _, point, amount in self.worked_out(document, sales, share, anew=False):
             self.earn(document, no, point, amount)
+
+    def redeem(self, document: Document, version: Version) -> None:
+        """Posts the first tender that nothing speaks against."""
+        day, posted = document.day, False
+        for tender in (document.tender, document.second):
+            if not tender or tender.points <= 0:
+                continue
+            reason = self.unredeemable(document, tender)
+            if not reason and posted and not self.lets(document, tender.card, "second_tender"):
+                reason = "second_tender"
+            if reason:
+                self.note(document, tender.card, reason)
+                continue
+            posted = True
+            contact = self.cards[tender.card].on(day).type == "as_contact_tender"
+            among = self.customers_cards(tender.card, day) if contact else [tender.card]
+            for card, lot, piece in self.debit(
+                tender.card, tender.point, Fraction(tender.points), day, version, among=among
+            ):
+                self.held[card, tender.point].sums["used"] += piece
+                if not lot:
+                    self.note(document, tender.card, "overdrawn")
+                if lot or version.parameters["negative_balance"] == "carry":
+                    self.pieces[document.id].append((card, tender.point, lot, [piece]))
+
+    def known(self, key: tuple[str, int]) -> bool:
+        return key[0] in self.named and any(x.no == key[1] and not x.voided for x in self.named[key[0]].lines)
 
     def earn(self, document: Document, no: int, point: str, amount: Fraction, vests: bool = True) -> None:
         holding, maximum = self.held[document.card, point], self.at(document.day).points[point]["maximum"]
         if maximum:
             room = maximum - sum((lot.remaining for lot in holding.lots), ZERO) + holding.deficit
             amount = min(amount, max(room, ZERO))
-        if amount:
+        if amount < 0:  # a line below zero
+            self.take_back(document.card, point, -amount, document.day, self.at(document.day))
+        elif amount:
             self.issue(document.card, point, amount, document.day, vests)
+        if amount:
             self.earned[document.id, no][document.card, point] += amount
 
     def activity(self, document: Document) -> None:
+        if refused := self.refusal(document.card, document):
+            self.note(document, document.card, refused)
         for rule in sorted(self.in_force(document.card, document, "earning"), key=lambda rule: str(rule["id"])):
             if rule["activity"] == "other_activity" and rule["activity_type"] == document.point:
                 point = rule["reward_point"]
@@ -584,10 +681,14 @@ class Oracle:
         for rule in self.in_force(document.card, document, "earning"):
             matching = [line for line in lines if self.matches(rule, line)]
             taxed = self.at(document.day).parameters["earn_basis"]["tax"] == "included"
-            amounts = [abs(Fraction(line.net + (line.tax if taxed else 0))) for line in matching]
+            sign = -1 if anew else 1
+            amounts = [sign * Fraction(line.net + (line.tax if taxed else 0)) for line in matching]
+            if not matching:
+                continue
             if rule["activity"] == "purchase_amount":
                 weights, rate = amounts, self.rate(document.currency, rule["currency"], document.day)
                 if rate is None:
+                    self.note(document, document.card, "missing_rate")
                     continue
                 activity = sum(weights, ZERO) * share * rate
             elif rule["activity"] == "purchase_quantity":
@@ -598,8 +699,6 @@ class Oracle:
             else:
                 weights = [Fraction(line.net) for line in matching]
                 activity = Fraction(sum(weights, ZERO) > 0)
-            if not matching:
-                continue
             point = rule["reward_point"]
             unit = Fraction(1, 100) if self.types[point] == "amount" else Fraction(1)
             points = self.rounded(self.times(rule, activity), point, document.day)
@@ -633,18 +732,31 @@ class Oracle:
             self.take_back(self.owner(card, day), point, due - self.taken[key][card, point], day, version)
             self.taken[key][card, point] = due
 
-    def redeemable(self, document: Document, tender: Tender) -> bool:
-        day, version = document.day, self.at(document.day)
-        if not self.enrolled(tender.card, day) or not version.points[tender.point]["redeemable"]:
-            return False
-        if self.cards[tender.card].on(day).type == "no_tender":
-            return False
-        unit = Decimal("0.01") if self.types[tender.point] == "amount" else 1
-        return any(
-            rule["reward_point"] == tender.point
-            and abs(tender.amount / Decimal(rule["per"]) * rule["points"] - tender.points) <= unit
-            for rule in self.in_force(tender.card, document, "redemption")
-        )
+    def unredeemable(self, document: Document, tender: Tender) -> str:
+        """The first reason to refuse the tender."""
+        if refused := self.refusal(tender.card, document, pays=True):
+            return refused
+        points = self.at(document.day).points
+        if tender.point not in points:
+            return "unknown_reward_point"
+        if not points[tender.point]["redeemable"]:
+            return "" if self.lets(document, tender.card, "not_redeemable") else "not_redeemable"
+        unit = Fraction(1, 100) if self.types[tender.point] == "amount" else Fraction(1)
+        for rule in self.in_force(tender.card, document, "redemption"):
+            due = [abs(one - Fraction(tender.points)) for one in self.due(rule, document, tender)]
+            if rule["reward_point"] == tender.point and due and min(due) <= unit:
+                return ""
+        return "" if self.lets(document, tender.card, "no_rule") else "no_rule"
+
+    def due(self, rule: dict[str, Any], document: Document, tender: Tender) -> list[Fraction]:
+        """What the rule may ask for: by quantity, for 1 to all of the matching units."""
+        each = Fraction(str(rule["points"])) / Fraction(rule["per"])
+        if rule["type"] == "payment_by_quantity":
+            sold = [line for line in document.lines if line.kind == "sale" and not line.voided and line.quantity > 0]
+            units = floor(sum((Fraction(line.quantity) for line in sold if self.matches(rule, line)), ZERO))
+            return [each * n for n in range(1, units + 1)]
+        rate = self.rate(document.currency, rule["currency"], document.day)
+        return [Fraction(tender.amount) * rate * each] if rate is not None else []
 
     def refund(self, document: Document, name: str, day: date) -> None:
         """What the document gives back of what the transaction of that name was paid with."""
@@ -681,6 +793,11 @@ class Oracle:
                 key = (card, point, "lots", str(lot.usable_from), str(lot.expires_on))
                 found[key] = found.get(key, ZERO) + lot.remaining
         found = {key: Decimal(v.numerator) / v.denominator for key, v in found.items() if v}
+        for name, all_known in self.refunds.items():
+            tender = self.named[name].tender
+            if all_known and self.left[name] and tender:
+                self.note(self.named[name], tender.card, "refund_unmatched")
+        found |= dict.fromkeys(self.exceptions, "exception")
         for card, stays in self.stays.items():
             for tier in {stay.tier for stay in stays}:
                 merged: list[list[date]] = []

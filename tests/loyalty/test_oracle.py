@@ -26,7 +26,7 @@ from tests.loyalty.test_cases import table, work_night
 
 
 def of_the_engine(home: Home) -> dict[str, dict[tuple[str, ...], Any]]:
-    """What the lake says, as ``Oracle.result`` says it, by card."""
+    """What the lake says, as ``Oracle.result`` says it, by card, exceptions by document."""
     found: dict[str, dict[tuple[str, ...], Any]] = defaultdict(dict)
     for row in table(home, "loyalty.balances"):
         for name in ("issued", "used", "expired", "written_off", "available", "unvested", "deficit"):
@@ -36,6 +36,8 @@ def of_the_engine(home: Home) -> dict[str, dict[tuple[str, ...], Any]]:
         if row["remaining"]:
             key = (row["card_id"], row["reward_point_id"], "lots", str(row["usable_from"]), str(row["expires_on"]))
             found[row["card_id"]][key] = found[row["card_id"]].get(key, Decimal(0)) + row["remaining"]
+    for row in table(home, "loyalty.exceptions"):
+        found[row["transaction_id"]][row["transaction_id"], row["card_id"] or "", row["reason"]] = "exception"
     for row in table(home, "loyalty.card_tiers"):
         key = (row["card_id"], "tier", row["tier_id"], str(row["valid_from"]))
         found[row["card_id"]][key] = str(row["valid_to"] or "open")
@@ -59,7 +61,7 @@ def differences(it: World, home: Home) -> list[str]:
         oracle = Oracle(it.programmes, it.rates, account, it.through)
         oracle.run()
         wanted = oracle.result()
-        got = {key: value for card in account.cards for key, value in engine[card.id].items()}
+        got = {key: value for one in [*account.cards, *account.documents] for key, value in engine[one.id].items()}
         if got != wanted:
             keys = sorted(key for key in got.keys() | wanted.keys() if got.get(key) != wanted.get(key))
             shown = [f"{key}: oracle {wanted.get(key)}, engine {got.get(key)}" for key in keys]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from kanta import verify
 from kanta.home import Home
-from tests.loyalty.histories import World, world
+from tests.loyalty.histories import World, guid, world
 from tests.loyalty.oracle import Account, Document, Line, Tender
 from tests.loyalty.test_cases import work_night
 from tests.loyalty.test_oracle import agree, in_nights, of_the_engine
@@ -50,7 +50,8 @@ def renamed(one: Any, old: str, new: str) -> Any:
 
 def bought_and_returned(it: World, account: Account, name: str) -> Account:
     """The account once more under another name, who on the last day buys, pays with points and returns everything."""
-    twin: Account = renamed(account, name, name.replace("N0", "N1"))
+    other = name.replace("N0", "N1")
+    twin: Account = renamed(renamed(account, name, other), guid(name), guid(other))
     day, card = it.days[-1], twin.cards[-1].id
     for n, (kind, sign) in enumerate([("sale", 1), ("return", -1)]):
         lines = [

@@ -16,7 +16,7 @@ from tests.loyalty.test_decisions import EARN, case, nothing_differs, sale
 
 RECORDS = "hq/2026-01-02/records"
 
-#: One card for each kind of record (``loyalty_cards``: K joins a customer, L pays with its points, N comes with them), M of none.
+#: One card for each kind of record (of cards: K joins a customer, L pays with its points, N is new), M of none.
 EXPECTED = {
     # card: (with the records, without)
     "A": (5, 0), "B": (0, 3), "C": (3, 0), "D": (50, 0), "E": (20, 10), "F": (20, 10), "G": (20, 10), "H": (10, 0),

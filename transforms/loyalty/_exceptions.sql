@@ -103,17 +103,9 @@ rates as (
         on applications.rule_no = rules.rule_no
     inner join documents
         on applications.document_no = documents.document_no
-    inner join loyalty._lines as lines
-        on applications.document_no = lines.document_no
-    where
-        applications.rate is null
-        and (
-            lines.kind = 'sale'
-            and not applications.earns_nothing
-            -- What a linked return takes back is known in points.
-            or lines.kind = 'return'
-            and (lines.original_transaction_id is null or not rules.post_per_sales_line)
-        )
+    inner join loyalty._matching_lines as lines -- what a linked return takes back is known in points, and not among them
+        on applications.application_no = lines.application_no
+    where applications.rate is null
 ),
 
 -- Refunds of what a card paid whose account is not worked out again tonight.

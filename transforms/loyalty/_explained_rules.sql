@@ -35,8 +35,8 @@ select
             then 'only for affiliation ' || rules.affiliation_id
         when applicable.rule_id is null then 'the customer has an excluded affiliation'
         when applicable.earns_nothing then 'paid partly with points: the programme says no_earn'
-        when applicable.rate is null then 'no exchange rate to ' || rules.currency
         when matched.application_no is null then 'no line matches'
+        when applicable.rate is null then 'no exchange rate to ' || rules.currency
         when paid.application_no is null and rules.activity = 'transaction_count' then 'the matching lines come to nothing'
         when paid.application_no is null then 'below ' || rules.per_milli * 0.001 || ', or rounded to nothing'
         when paid.earned > coalesce(credited.points, 0)

@@ -62,8 +62,11 @@ select
     program_id,
     reward_point_id,
     cast(
-        (2 * earned_h * after_milli + original_milli * unit_h) // (2 * original_milli * unit_h) * unit_h
-        - (2 * earned_h * before_milli + original_milli * unit_h) // (2 * original_milli * unit_h) * unit_h
+        sign(earned_h)
+        * (
+            (2 * abs(earned_h) * after_milli + original_milli * unit_h) // (2 * original_milli * unit_h) * unit_h
+            - (2 * abs(earned_h) * before_milli + original_milli * unit_h) // (2 * original_milli * unit_h) * unit_h
+        )
         as bigint
     ) as points_h,
     cast(before_milli as bigint) as before_milli,

@@ -13,7 +13,6 @@ applications as (
         business_date,
         earns_nothing
     from loyalty._applicable_rules
-    where rate is not null
 ),
 
 activities as (

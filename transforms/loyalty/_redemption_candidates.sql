@@ -86,6 +86,7 @@ matching_units as (
         rules.type = 'payment_by_quantity'
         and lines.kind = 'sale'
         and lines.quantity > 0
+        and coalesce(lines.eligible_points, true)
         and (
             rules.category_id is null
             or exists (

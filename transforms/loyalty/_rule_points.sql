@@ -69,6 +69,7 @@ fractions as (
     left join paid
         on applications.document_no = paid.document_no
         and applications.earns_on_rest
+    where applications.rate is not null
 ),
 
 scaled as (

@@ -75,6 +75,7 @@ events as (
             when events.event_type = 'redeem' then 3
             when events.event_type = 'adjust' and events.points_h < 0 then 5
             when events.event_type in ('earn', 'adjust') and events.points_h >= 0 then 2
+            when gives.reward_point_id is not null then 2
             else 4
         end as kind,
         case when parameters.negative_balance = 'write_off' then 1 else 0 end
@@ -84,8 +85,8 @@ events as (
         2 as day_part,
         abs(events.points_h) as points_h,
         events.points_h as said_h,
-        events.usable_from,
-        events.expires_on,
+        coalesce(events.usable_from, gives.usable_from) as usable_from,
+        coalesce(events.expires_on, gives.expires_on) as expires_on,
         events.event_id,
         events.order_at,
         events.order_document,
@@ -99,8 +100,8 @@ events as (
         events.related_event_id,
         events.version,
         case when events.event_type = 'earn' then reward_points.maximum_h end as ceiling,
-        sources.source,
-        portions.portion_no as partner
+        case when gives.reward_point_id is null then sources.source end as source,
+        case when gives.reward_point_id is null then portions.portion_no end as partner
     from loyalty._events as events
     inner join pools
         on events.card_id = pools.card_id
@@ -111,6 +112,12 @@ events as (
     inner join programme.reward_points as reward_points
         on events.version = reward_points.version
         and events.reward_point_id = reward_points.reward_point_id
+    -- A line below zero that comes back: what it took is given, as if earned that day.
+    left join programme.point_dates as gives
+        on events.business_date = gives.business_date
+        and events.reward_point_id = gives.reward_point_id
+        and events.event_type = 'return_earned'
+        and events.points_h > 0
     left join contact_tenders
         on events.card_id = contact_tenders.card_id
         and events.business_date between contact_tenders.valid_from and contact_tenders.valid_to
