@@ -353,6 +353,10 @@ class Oracle:
             net = sum((lot.remaining for lot in source.lots), ZERO) - source.deficit
             source.sums["used"] += net
             target.sums["issued"] += net
+            for _, lot in soonest((new, lot) for lot in source.lots):
+                covered = min(target.deficit, lot.remaining)
+                target.deficit -= covered
+                lot.remaining -= covered
             target.lots += source.lots
             target.deficit += source.deficit
             for on, amount in source.issued_on.items():

@@ -1,7 +1,7 @@
 -- Transactions and other activities whose effect on points is worked out tonight.
 -- grain: document_id, activity_type; document_no numbers them for tonight, so that what follows joins on numbers
 -- why: of an account that goes on from its open lots only tonight's documents, of one that is worked out again all of
--- them, and the returns that name one of these.
+-- them, and the returns that name one of either.
 with
 
 transactions as (
@@ -72,6 +72,14 @@ wanted as (
     from loyalty._return_links as links
     inner join of_accounts_again
         on links.original_document_id = of_accounts_again.document_id
+
+    union
+
+    -- Also of nobody's card: what a return brings back has come, or is gone.
+    select links.document_id
+    from loyalty._return_links as links
+    inner join changed
+        on links.original_document_id = changed.document_id
 ),
 
 activities as (
