@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kanta import explain
 from kanta.home import Home
 from tests.cases import Case
 from tests.loyalty.test_cases import breaches, problems, work
@@ -144,3 +145,5 @@ def test_what_should_not_be_sent_has_its_exact_points_or_a_reason_and_breaks_no_
     work(CASE, home, each_night=False)
     assert problems(home, CASE["expect"]) == []
     assert breaches(home) == []
+    (rule,) = [row for row in explain.explain(home, "transaction", "R1")["rules"] if row["rule_id"] == "base"]
+    assert rule["why"] == "by no rule: what is brought back takes back what it earned"

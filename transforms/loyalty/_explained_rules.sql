@@ -35,6 +35,9 @@ select
             then 'only for affiliation ' || rules.affiliation_id
         when applicable.rule_id is null then 'the customer has an excluded affiliation'
         when applicable.earns_nothing then 'paid partly with points: the programme says no_earn'
+        when matched.application_no is null
+            and not exists (select 1 from loyalty._lines as l where l.kind <> 'return' or l.original_transaction_id is null)
+            then 'by no rule: what is brought back takes back what it earned'
         when matched.application_no is null then 'no line matches'
         when applicable.rate is null then 'no exchange rate to ' || rules.currency
         when paid.application_no is null and rules.activity = 'transaction_count' then 'the matching lines come to nothing'
