@@ -143,6 +143,19 @@ def test_what_is_expired_can_no_longer_be_redeemed(engine: Engine) -> None:
     assert (third["outstanding"], third["ultimate"]) == (10, 170)
 
 
+def test_a_cohort_whose_next_month_nobody_can_tell_takes_the_share_of_the_others(engine: Engine) -> None:
+    """March redeemed at once, February only in its second month: from nothing there is no factor to that."""
+    given = [rolled(2, 2, earned=1000), rolled(2, 3, redeemed=300), rolled(3, 3, earned=500, redeemed=50)]
+    give(engine, "loyalty.liability", given)
+    model = models.models()["loyalty.redemption_curves"]
+    engine.define("loyalty.redemption_curves", model.sql, {"business_date": date(2026, 3, 31)})
+    found = {row["cohort"].month: row for row in asked(engine, "loyalty.breakage", date(2026, 3, 31))}
+    assert {month: (row["method"], row["ultimate"]) for month, row in found.items()} == {
+        2: ("chain_ladder", 300),
+        3: ("share_of_others", 150),  # not 50, as if nobody redeemed later than at once
+    }
+
+
 def test_a_month_that_is_not_over_teaches_nothing(engine: Engine) -> None:
     give(engine, "loyalty.liability", TRIANGLE)
     rows = asked(engine, "loyalty.redemption_curves", date(2026, 4, 29))

@@ -1,7 +1,8 @@
 -- What of each earning cohort will be redeemed in the end, what will not (breakage), and what the rest is worth.
 -- grain: program_id, reward_point_id, cohort
 -- why: the ultimate redemption is the end of the cohort's curve, but no more than what is redeemed and still outstanding. A cohort
--- that has redeemed nothing in a whole month yet takes the share of those that have; without any, all of it is expected.
+-- that has redeemed nothing in a whole month yet, or in months of which the others tell nothing, takes the share of those that
+-- have a curve; without any, all of it is expected.
 with
 
 cohorts as (
@@ -23,18 +24,34 @@ cohorts as (
         cohort
 ),
 
-ends as (
+curves as (
     select
         program_id,
         reward_point_id,
         cohort,
+        max(age) as age,
         max_by(redeemed, age) as ultimate
     from loyalty.redemption_curves
     group by
         program_id,
         reward_point_id,
         cohort
-    having max_by(redeemed, age) > 0
+),
+
+-- A curve that ends although others went on redeeming, from nothing, says nothing of how it goes on.
+ends as (
+    select
+        curves.program_id,
+        curves.reward_point_id,
+        curves.cohort,
+        curves.ultimate
+    from curves
+    anti join loyalty.redemption_curves as others
+        on curves.program_id = others.program_id
+        and curves.reward_point_id = others.reward_point_id
+        and curves.age + 1 = others.age
+        and others.redeemed > 0
+    where curves.ultimate > 0
 ),
 
 bounded as (
