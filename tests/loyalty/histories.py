@@ -197,7 +197,7 @@ def money(value: float | Decimal) -> Decimal:
     return Decimal(value).quantize(Decimal("0.01"))
 
 
-def world(rng: random.Random, accounts: int = 200, dates: int = 60, programs: int = 3, most: int = 18) -> World:
+def world(rng: random.Random, accounts: int = 200, dates: int = 45, programs: int = 3, most: int = 18) -> World:
     """Draws a programme's versions and the accounts of its programs, of at most ``most`` documents."""
     pooled = {f"club{n or ''}": rng.random() < 0.5 for n in range(programs)}
     span = rng.choice([dates + 10, dates * 2 + 10, dates * 3 + 20])
