@@ -5,9 +5,12 @@ The kernel (``kanta/ledger.py``) knows numbers only; here they get back the name
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,11 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kanta import ledger
+from kanta import kernel, ledger
 from kanta.engine import Engine
 
-#: How many steps the kernel takes in at once; a batch ends where an account ends.
-BATCH = 4_000_000
+#: From so many steps on each processor folds its part of the accounts.
+BATCH = 200_000
 
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -75,22 +78,22 @@ def fold(engine: Engine, business_date: date, published_date: date) -> None:
     days = Days(business_date.toordinal() - EPOCH, published_date.toordinal() - EPOCH)
     pools = engine.arrow("select * from loyalty._pools order by pool")
     portions = _portions(engine)
-    sizes = engine.rows("select account_no, count(*) from loyalty._steps group by account_no order by account_no")
-    parts: dict[str, list[pa.Table]] = {name: [] for name in _TABLES}
-    begin, size = 0, 0
-    for position, (account, steps) in enumerate(sizes or [(0, 0)]):
-        size += steps
-        if size < BATCH and position < len(sizes) - 1:
-            continue
-        batch = engine.arrow(
-            "select * from loyalty._steps where account_no > $from_account and account_no <= $to_account" + _ORDER,
-            {"from_account": begin, "to_account": account},
-        )
-        for name, table in _batch(batch, pools, portions, days).items():
-            parts[name].append(table)
-        begin, size = account, 0
+    steps = engine.arrow("select * from loyalty._steps" + _ORDER)
+    batches = list(_batches(steps))
+    if len(batches) > 1:
+        kernel.compiled()  # once, and not by each thread
+    with ThreadPoolExecutor(len(batches)) as threads:
+        parts = list(threads.map(lambda batch: _batch(batch, pools, portions, days), batches))
     for name, target in _TABLES.items():
-        engine.register(target, pa.concat_tables(parts[name]))
+        engine.register(target, pa.concat_tables(part[name] for part in parts))
+
+
+def _batches(steps: pa.Table) -> list[pa.Table]:
+    """The steps in as many parts as there are processors; a part ends where an account ends."""
+    ends = np.append(np.flatnonzero(np.diff(_ints(steps["account_no"]))) + 1, len(steps))
+    size = max(BATCH, -(-len(steps) // (os.cpu_count() or 1)))
+    borders = sorted({0, len(steps), *ends[np.searchsorted(ends, range(size, len(steps), size))].tolist()})
+    return [steps.slice(begin, end - begin) for begin, end in pairwise(borders)] or [steps]
 
 
 def _portions(engine: Engine) -> ledger.Portions:
@@ -133,6 +136,11 @@ def _chosen(column: pa.Array, numbers: npt.NDArray[np.integer[Any]]) -> pa.Array
 def _of(values: Sequence[str], numbers: npt.NDArray[np.integer[Any]]) -> pa.Array:
     """Few texts for many rows, by their numbers."""
     return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int8)), pa.array(values, pa.string()))
+
+
+def _named(numbers: npt.NDArray[np.int32], names: pa.Array) -> pa.DictionaryArray:
+    """The names of these numbers; they are put in their places where they are written."""
+    return pa.DictionaryArray.from_arrays(pa.array(numbers), names)
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:
@@ -250,26 +258,23 @@ class _Batch:
             lot_ids = pc.if_else(pa.array(carried), _chosen(self.steps["lot_id"], lots["origin"]), lot_ids)
         return lot_ids
 
-    def entry_ids(self, lot_ids: pa.Array) -> pa.Array:
+    def entry_ids(self, lot_ids: pa.Array) -> pa.DictionaryArray:
         """Each entry's name: its event's, with the card where that is another; ``expire:`` and ``write_off:``."""
         event, pool, kind, lot = (self.folded.entries[name] for name in ("event", "pool", "kind", "lot"))
-        event_ids = self.steps["event_id"]
-        expired, written_off = kind == ledger.EXPIRED, np.flatnonzero(kind == ledger.WRITTEN_OFF)
-        # All names there can be, one behind the other, and which of them each entry has.
-        named = np.where(expired, len(event_ids) + lot, event)
-        named[written_off] = len(event_ids) + len(lot_ids) + np.arange(len(written_off))
-        entry_ids = pa.concat_arrays(
-            [
-                event_ids,
-                pc.binary_join_element_wise("expire:", lot_ids, ""),
-                pc.binary_join_element_wise("write_off:", event_ids.take(pa.array(event[written_off])), ""),
-            ]
-        ).take(pa.array(named))
-        if self.elsewhere.any():
-            cards = self.pools["card_id"].take(pa.array(pool)).cast(pa.string())
-            on_card = pc.binary_join_element_wise(entry_ids, cards, "@")
-            entry_ids = pc.if_else(pa.array(self.elsewhere), on_card, entry_ids)
-        return entry_ids
+        event_ids, named = self.steps["event_id"], event.copy()
+        expired, written_off = np.flatnonzero(kind == ledger.EXPIRED), np.flatnonzero(kind == ledger.WRITTEN_OFF)
+        elsewhere = np.flatnonzero(self.elsewhere)
+        cards = self.pools["card_id"].take(pa.array(pool[elsewhere])).cast(pa.string())
+        # All names there are, one behind the other, and which of them each entry has.
+        names = [event_ids]
+        for entries, made in (
+            (expired, pc.binary_join_element_wise("expire:", lot_ids.take(pa.array(lot[expired])), "")),
+            (written_off, pc.binary_join_element_wise("write_off:", event_ids.take(pa.array(event[written_off])), "")),
+            (elsewhere, pc.binary_join_element_wise(event_ids.take(pa.array(event[elsewhere])), cards, "@")),
+        ):
+            named[entries] = sum(map(len, names)) + np.arange(len(entries))
+            names.append(made)
+        return _named(named, pa.concat_arrays(names))
 
     def _entry_types(self) -> ledger.Ints:
         """Each entry's number in ``_TYPES``."""
@@ -284,7 +289,7 @@ class _Batch:
         types[entries["kind"] == ledger.WRITTEN_OFF] = _TYPES.index("write_off")
         return types
 
-    def entries(self, entry_ids: pa.Array) -> pa.Table:
+    def entries(self, entry_ids: pa.DictionaryArray) -> pa.Table:
         """Every entry with its name, in the columns of ``loyalty.entries``."""
         event, points = self.folded.entries["event"], self.folded.entries["points"]
         day, kind = self.folded.entries["day"].astype(np.int64), self.folded.entries["kind"]
@@ -303,29 +308,25 @@ class _Batch:
                 "posted_date": self.days.posted(np.where(kind == ledger.EXPIRED, day, self.posted[event]), day),
                 "usable_from": _dates(np.where(credit, self.events.usable_from[event], ledger.NEVER)),
                 "expires_on": _dates(np.where(credit, self.events.expires_on[event], ledger.NEVER)),
-                "event_id": _chosen(self.steps["event_id"], event),
-                "transaction_id": _chosen(self.steps["document_id"], event),
+                "event_id": _named(event, self.steps["event_id"]),
+                "transaction_id": _named(event, self.steps["document_id"]),
                 "line_no": pa.array(lines, mask=lines == _NO_LINE),
                 "rule_id": _chosen(self.steps["rule_id"], event),
                 "side": _of(_SIDES, sides),
             }
         )
 
-    def lots(self, lot_ids: pa.Array, entry_ids: pa.Array) -> pa.Table:
+    def lots(self, lot_ids: pa.Array, entry_ids: pa.DictionaryArray) -> pa.Table:
         """Every lot as it is now, in the columns of ``loyalty.lot_postings`` and those of its state."""
-        lots, entries = self.folded.lots, self.folded.entries
+        lots = self.folded.lots
         maker, origin, made = lots["maker"], lots["origin"], lots["entry"]
-        # Mostly a lot, the event that earned it and the entry that opened it have one name.
-        own = np.array_equal(maker, origin) and not lots["part"].any() and not (made < 0).any()
-        plain = own and np.array_equal(entries["event"][made], maker) and not self.elsewhere[made].any()
-        event_ids = lot_ids if own else _chosen(self.steps["event_id"], origin)
-        opened_by = lot_ids if plain else entry_ids.take(pa.array(np.where(made < 0, 0, made), mask=made < 0))
+        opened_by = entry_ids.take(pa.array(made, mask=made < 0))
         return pa.table(
             {
                 "lot_id": lot_ids,
                 **self._whose(lots["pool"]),
                 "carried": pa.array(made < 0),
-                "event_id": event_ids,
+                "event_id": _named(origin, self.steps["event_id"]),
                 "points": _points(lots["points"]),
                 "remaining": _points(lots["remaining"]),
                 "earned_on": _dates(lots["earned"]),
@@ -337,7 +338,7 @@ class _Batch:
             }
         )
 
-    def pieces(self, lot_ids: pa.Array, entry_ids: pa.Array) -> pa.Table:
+    def pieces(self, lot_ids: pa.Array, entry_ids: pa.DictionaryArray) -> pa.Table:
         """What each debit took of each lot in all, in the columns of ``loyalty.allocations``."""
         pieces = self.folded.pieces
         entry, lot, points = pieces["entry"], pieces["lot"], pieces["points"]
@@ -354,8 +355,8 @@ class _Batch:
         known = np.where(expired, day, self.posted[self.folded.entries["event"][entry]])
         return pa.table(
             {
-                "debit_entry_id": _chosen(entry_ids, entry),
-                "lot_id": _chosen(lot_ids, lot),
+                "debit_entry_id": entry_ids.take(pa.array(entry)),
+                "lot_id": _named(lot, lot_ids),
                 "allocated_on": _dates(day),
                 "points": _points(points),
                 "card_id": self.pools["card_id"].take(pa.array(self.folded.lots["pool"][lot])),

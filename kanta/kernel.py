@@ -42,7 +42,8 @@ def compiled() -> Callable[..., None]:
     made: dict[str, Any] = {**globals(), "int64": np.int64}
     for step in _STEPS:
         made[step.__name__] = inner(FunctionType(step.__code__, made, step.__name__))
-    result: Callable[..., None] = njit(**options, cache=True)(FunctionType(fold.__code__, made, fold.__name__))
+    options |= {"cache": True, "nogil": True}
+    result: Callable[..., None] = njit(**options)(FunctionType(fold.__code__, made, fold.__name__))
     return result
 
 

@@ -86,7 +86,6 @@ _FOLD = (
     "loyalty._portions",
     "loyalty._references",
     "loyalty._tender_numbers",
-    "loyalty._steps",
 )
 TIERS = (
     "loyalty._issued_days",
@@ -310,6 +309,7 @@ def _carry(night: Night) -> None:
 
 def _fold(night: Night) -> None:
     night.define(*_FOLD)
+    night.unworked("loyalty._steps")
     folding.fold(night.engine, night.business_date, night.last_published)
 
 

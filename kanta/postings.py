@@ -27,6 +27,9 @@ _FOLDED = {
 #: Rows of a group in a file: what a reader skips or reads whole.
 _GROUP = 122_880
 
+#: Columns in which hardly two rows are the same: a dictionary would not make them shorter.
+_NAMES = {"debit_entry_id", "document_id", "entry_id", "event_id", "lot_id", "order_document", "transaction_id"}
+
 #: What moves points: its events are known from its entries.
 _MOVED = "in ('refund', 'transfer', 'transfer_in', 'transfer_out')"
 
@@ -85,8 +88,10 @@ def write(contract: Contract, rows: pa.Table, directory: Path) -> list[Path]:
         of_part = parts == part
         file = directory / f"{folder}={part}" / "data_0.parquet"
         file.parent.mkdir(parents=True)
-        chosen = (rows if of_part.all() else rows.filter(pa.array(of_part))).unify_dictionaries()
-        few = [field.name for field in chosen.schema if not pa.types.is_string(field.type)]
+        chosen = rows if of_part.all() else rows.filter(pa.array(of_part))
+        few = [field.name for field in chosen.schema if field.name not in _NAMES and not pa.types.is_string(field.type)]
+        for name in few:
+            chosen = chosen.set_column(chosen.column_names.index(name), name, chosen[name].unify_dictionaries())
         pq.write_table(
             chosen, file, row_group_size=_GROUP, use_dictionary=few, compression="zstd", compression_level=1,
             store_decimal_as_integer=True, store_schema=False,
