@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 from kanta import kernel, ledger
 from kanta.engine import Engine
 
-#: From so many steps on each processor folds its part of the accounts.
-BATCH = 200_000
+#: About so many steps are folded at once: few enough that memory is used again and not fetched anew.
+BATCH = 50_000
 
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -80,19 +80,19 @@ def fold(engine: Engine, business_date: date, published_date: date) -> None:
     portions = _portions(engine)
     steps = engine.arrow("select * from loyalty._steps" + _ORDER)
     batches = list(_batches(steps))
-    if len(batches) > 1:
+    few = len(steps) <= ledger.FEW
+    if not few:
         kernel.compiled()  # once, and not by each thread
-    with ThreadPoolExecutor(len(batches)) as threads:
-        parts = list(threads.map(lambda batch: _batch(batch, pools, portions, days), batches))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        parts = list(threads.map(lambda batch: _batch(batch, pools, portions, days, few), batches))
     for name, target in _TABLES.items():
         engine.register(target, pa.concat_tables(part[name] for part in parts))
 
 
 def _batches(steps: pa.Table) -> list[pa.Table]:
-    """The steps in as many parts as there are processors; a part ends where an account ends."""
+    """The steps in parts of whole accounts."""
     ends = np.append(np.flatnonzero(np.diff(_ints(steps["account_no"]))) + 1, len(steps))
-    size = max(BATCH, -(-len(steps) // (os.cpu_count() or 1)))
-    borders = sorted({0, len(steps), *ends[np.searchsorted(ends, range(size, len(steps), size))].tolist()})
+    borders = sorted({0, len(steps), *ends[np.searchsorted(ends, range(BATCH, len(steps), BATCH))].tolist()})
     return [steps.slice(begin, end - begin) for begin, end in pairwise(borders)] or [steps]
 
 
@@ -173,7 +173,7 @@ def _events(steps: pa.Table, offset: int) -> ledger.Events:
     )
 
 
-def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, days: Days) -> dict[str, pa.Table]:
+def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, days: Days, few: bool) -> dict[str, pa.Table]:
     # Only the pools of this batch are closed; the kernel numbers them from 0.
     numbers = _ints(steps["pool"])
     targets = _ints(steps["partner"])[np.isin(_ints(steps["kind"]), (ledger.TRANSFER, ledger.REPLACE))]
@@ -187,6 +187,7 @@ def _batch(steps: pa.Table, pools: pa.Table, portions: ledger.Portions, days: Da
         ledger.Pools(_ints(pools["group_first"]) - offset, _ints(pools["group_last"]) - offset, _ints(pools["party"])),
         portions,
         days.business_date,
+        as_python=few,
     )
     batch = _Batch(steps, pools, events, folded, days)
     lot_ids = batch.lot_ids()

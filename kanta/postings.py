@@ -26,6 +26,8 @@ _FOLDED = {
 
 #: Rows of a group in a file: what a reader skips or reads whole.
 _GROUP = 122_880
+#: Rows of a page, taken in at once and never parted for their size, which costs a fifth of the writing.
+_PAGE, _PAGE_BYTES = 20_000, 4 << 20
 
 #: Columns in which hardly two rows are the same: a dictionary would not make them shorter.
 _NAMES = {"debit_entry_id", "document_id", "entry_id", "event_id", "lot_id", "order_document", "transaction_id"}
@@ -93,8 +95,8 @@ def write(contract: Contract, rows: pa.Table, directory: Path) -> list[Path]:
         for name in few:
             chosen = chosen.set_column(chosen.column_names.index(name), name, chosen[name].unify_dictionaries())
         pq.write_table(
-            chosen, file, row_group_size=_GROUP, use_dictionary=few, compression="zstd", compression_level=1,
-            store_decimal_as_integer=True, store_schema=False,
+            chosen, file, row_group_size=_GROUP, write_batch_size=_PAGE, data_page_size=_PAGE_BYTES, use_dictionary=few,
+            compression="zstd", compression_level=1, store_decimal_as_integer=True, store_schema=False,
         )  # fmt: skip
         files.append(file)
     return files
