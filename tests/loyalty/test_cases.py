@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kanta import night, slices, verify
+from kanta import folding, night, slices, verify
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.reading import open_lake
@@ -126,6 +126,7 @@ def breaches(home: Home) -> list[str]:
 )
 def test_a_case_in_one_night_gives_what_it_expects(name: str, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "DOCUMENTS", 1 if name in SLICED else slices.DOCUMENTS)
+    monkeypatch.setattr(folding, "BATCH", 1)  # each account is folded by itself
     log = work(ALL[name], home, each_night=False)
     assert log.get("slices") == SLICED.get(name)
     assert problems(home, ALL[name]["expect"]) == []

@@ -48,6 +48,29 @@ def test_what_is_posted_as_folded_is_what_the_models_say(
     assert differing == {table: [] for table in loyalty.POSTINGS}
 
 
+@pytest.mark.parametrize(
+    ("accounts", "parts"),
+    [([1, 1, 1, 2, 3, 3, 4], [[1, 1, 1], [2], [3, 3], [4]]), ([1, 1, 1, 1, 1], [[1, 1, 1, 1, 1]]), ([], [[]])],
+)
+def test_parts_of_the_fold_end_where_an_account_ends(
+    accounts: list[int], parts: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "BATCH", 2)
+    steps = pa.table({"account_no": pa.array(accounts, pa.int64())})
+    assert [part["account_no"].to_pylist() for part in folding._batches(steps)] == parts
+
+
+def test_names_by_number_are_written_as_the_texts_they_are(tmp_path: Path) -> None:
+    contract = contract_of("loyalty.allocations")
+    parts = [folding._named(np.array([1, 0], np.int32), pa.array(texts)) for texts in (["a", "b"], ["c", "a"])]
+    rows = pa.table(
+        {column.name: pa.nulls(4, pa.string()) for column in contract.columns}
+        | {"lot_id": pa.chunked_array(parts), "posted_date": pa.array([date(2026, 1, 31)] * 4, pa.date32())}
+    )
+    (file,) = postings.write(contract, rows, tmp_path)
+    assert pq.read_table(file)["lot_id"].to_pylist() == ["b", "a", "a", "c"]
+
+
 def test_rows_are_written_in_their_order_one_file_for_each_month(tmp_path: Path) -> None:
     contract = contract_of("loyalty.allocations")
     days = [date(2026, 1, 31), date(2026, 2, 1), date(2026, 1, 1), None]

@@ -46,6 +46,18 @@ shares as (
     from weights
 ),
 
+remainders as (
+    select
+        application_no,
+        direction,
+        unit_h,
+        cast(units as bigint) as units,
+        line_no,
+        cast(share as bigint) as share,
+        cast(product - share * weights as bigint) as remainder
+    from shares
+),
+
 ranked as (
     select
         application_no,
@@ -53,15 +65,13 @@ ranked as (
         unit_h,
         line_no,
         share,
-        units - sum(share) over (partition by application_no, direction) as left_over,
+        units - sum(share) over documents as left_over,
         case
-            when product = share * weights then 2147483647
-            else row_number() over (
-                partition by application_no, direction
-                order by product - share * weights desc, line_no
-            )
+            when remainder = 0 then 2147483647
+            else row_number() over (documents order by remainder desc, line_no)
         end as place
-    from shares
+    from remainders
+    window documents as (partition by application_no * direction)
 )
 
 select

@@ -39,7 +39,7 @@ lines as (
     select
         document_no,
         line_no,
-        case when kind = 'sale' then 1 else -1 end as direction,
+        case kind when 'sale' then 1 when 'return' then -1 end as direction,
         product_id,
         variant_id,
         category_id,
@@ -49,9 +49,7 @@ lines as (
         tax_amount,
         original_transaction_id is null as unlinked
     from loyalty._lines
-    where
-        kind in ('sale', 'return')
-        and coalesce(eligible_points, true)
+    where coalesce(eligible_points, true)
 )
 
 select
