@@ -79,7 +79,7 @@ def fold(engine: Engine, business_date: date, published_date: date) -> None:
     pools = engine.arrow("select * from loyalty._pools order by pool")
     portions = _portions(engine)
     steps = engine.arrow("select * from loyalty._steps" + _ORDER)
-    batches = list(_batches(steps))
+    batches = _batches(steps)
     few = len(steps) <= ledger.FEW
     if not few:
         kernel.compiled()  # once, and not by each thread

@@ -46,6 +46,7 @@ shares as (
     from weights
 ),
 
+-- Narrow numbers: a window sorts all that it carries.
 remainders as (
     select
         application_no,

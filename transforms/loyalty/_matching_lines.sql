@@ -39,7 +39,7 @@ lines as (
     select
         document_no,
         line_no,
-        case kind when 'sale' then 1 when 'return' then -1 end as direction,
+        case kind when 'sale' then 1 when 'return' then -1 end as direction, -- what is neither matches nothing
         product_id,
         variant_id,
         category_id,
