@@ -138,9 +138,11 @@ def _of(values: Sequence[str], numbers: npt.NDArray[np.integer[Any]]) -> pa.Arra
     return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int8)), pa.array(values, pa.string()))
 
 
-def _named(numbers: npt.NDArray[np.int32], names: pa.Array) -> pa.DictionaryArray:
-    """The names of these numbers; they are put in their places where they are written."""
-    return pa.DictionaryArray.from_arrays(pa.array(numbers), names)
+def _named(numbers: npt.NDArray[np.integer[Any]], names: pa.Array) -> pa.DictionaryArray:
+    """The names of these numbers; they are put in their places where they are written. A carried deficit has none, and
+    no dictionary with a null in it can be written."""
+    nameless = np.asarray(names.is_null())[numbers] if names.null_count else None
+    return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=nameless), names.fill_null(""))
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:

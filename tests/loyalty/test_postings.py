@@ -60,15 +60,15 @@ def test_parts_of_the_fold_end_where_an_account_ends(
     assert [part["account_no"].to_pylist() for part in folding._batches(steps)] == parts
 
 
-def test_names_by_number_are_written_as_the_texts_they_are(tmp_path: Path) -> None:
+def test_names_by_number_are_written_as_the_texts_they_are_or_none(tmp_path: Path) -> None:
     contract = contract_of("loyalty.allocations")
-    parts = [folding._named(np.array([1, 0], np.int32), pa.array(texts)) for texts in (["a", "b"], ["c", "a"])]
+    parts = [folding._named(np.array([1, 0], np.int32), pa.array(texts)) for texts in (["a", "b"], ["c", None])]
     rows = pa.table(
         {column.name: pa.nulls(4, pa.string()) for column in contract.columns}
         | {"lot_id": pa.chunked_array(parts), "posted_date": pa.array([date(2026, 1, 31)] * 4, pa.date32())}
     )
     (file,) = postings.write(contract, rows, tmp_path)
-    assert pq.read_table(file)["lot_id"].to_pylist() == ["b", "a", "a", "c"]
+    assert pq.read_table(file)["lot_id"].to_pylist() == ["b", "a", None, "c"]
 
 
 def test_rows_are_written_in_their_order_one_file_for_each_month(tmp_path: Path) -> None:
