@@ -46,7 +46,7 @@ def take_in(night: Night, feed: str) -> None:
         "repeated": taken.repeated_rows,
         "refused": taken.refused_rows,
         "drops": taken.drops.num_rows,
-        "warnings": taken.warnings.to_pylist(),
+        "warnings": [{name: str(said) for name, said in row.items()} for row in taken.warnings.to_pylist()],
     }
     if not taken.drops.num_rows:
         return

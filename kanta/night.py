@@ -34,6 +34,9 @@ from kanta.lake import Lake, State
 
 FEEDS = ("pos", "call_center", "hq")
 
+#: So many of what a take found odd are said; all of them stand in ``ops.runs``.
+SHOWN_WARNINGS = 5
+
 #: The first and the last day a record can be in force, where nothing else says so.
 BEGINNING, FOREVER = date(1, 1, 1), date(9999, 12, 31)
 
@@ -484,11 +487,15 @@ def run_stage(home: Home, name: str, business_date: date, reporter: Reporter | N
         STAGES[name](night)
         night.log["seconds"] = round(time.perf_counter() - begun, 3)
     reporter.say(f"{name:<20} {night.log['seconds']:7.2f} s  {_in_words(night.log)}")
+    for warning in night.log.get("warnings", ())[:SHOWN_WARNINGS]:
+        place = "/".join(filter(None, (warning["feed"], warning["business_date"], warning["source"], warning["file"])))
+        reporter.say(f"{'':<20} {place}: {warning['reason']}")
     return night.log
 
 
 def _in_words(log: Mapping[str, Any]) -> str:
     parts = [f"{log[key]:,} {key.replace('_', ' ')}" for key in log if isinstance(log[key], int)]
+    parts += [f"{len(log['warnings']):,} warnings (ops.runs)"] if log.get("warnings") else []
     parts += [f"{rows:,} {table}" for table, rows in log.get("written", {}).items() if rows]
     return ", ".join(parts) or "nothing new"
 

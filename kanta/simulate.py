@@ -32,8 +32,9 @@ Row = dict[str, Any]
 #: How many of the cards that change most are listed.
 SHOWN = 20
 
-#: The figures of a reward point in their order; the last two are money.
-FIGURES = ("issued", "redeemed", "expired", "outstanding", "cards", "cost", "owed")
+#: The figures of a reward point in their order; the last two are money. Outstanding is what was so before the period,
+#: and issued, less redeemed and expired, and otherwise: adjusted down, written off, moved or corrected.
+FIGURES = ("before", "issued", "redeemed", "expired", "otherwise", "outstanding", "cards", "cost", "owed")
 
 
 def simulate(
@@ -177,9 +178,13 @@ _ASKED = {
             entries.world,
             entries.program_id,
             entries.reward_point_id,
+            sum(points) filter (where entry_date < $first) as before,
             sum(points) filter (where entry_date >= $first and {_ISSUED}) as issued,
             -sum(points) filter (where entry_date >= $first and {_REDEEMED}) as redeemed,
             -sum(points) filter (where entry_date >= $first and entry_type = 'expire') as expired,
+            sum(points) filter (
+                where entry_date >= $first and ({_ISSUED} or {_REDEEMED} or entry_type = 'expire') is not true
+            ) as otherwise,
             sum(points) as outstanding,
             count(distinct card_id) as cards,
             cast(round(-sum(points) filter (where entry_date >= $first and {_REDEEMED}) * any_value(worth), 2)

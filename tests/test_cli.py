@@ -89,6 +89,22 @@ def test_a_night_that_set_something_aside_ends_with_3_and_one_that_did_not_with_
     assert json.loads(capsys.readouterr().out)["open_quarantine"] == 1
 
 
+def test_what_is_odd_about_a_drop_is_said_and_kept_and_stops_nothing(
+    here: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.write(here)
+    drop = next((here.landing / "pos" / DAYS[-1].isoformat()).iterdir())
+    (drop / "notes.txt").touch()
+    (here.landing / "POS").mkdir()
+    assert cli.main(["run", "--date", DAYS[-1].isoformat()]) == 0
+    said = capsys.readouterr().err
+    assert f"pos/{DAYS[-1]}/{drop.name}/notes.txt: the file is ignored" in said
+    assert f"POS/{DAYS[-1]}: no feed is called so" in said
+    assert cli.main(["query", "--json", "select stage, detail from ops.runs where detail like '%stray_file%'"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["stage"], json.loads(row["detail"])["warnings"][0]["file"]) == ("ingest_pos", "notes.txt")
+
+
 def test_a_reader_where_nothing_was_run_is_told_what_to_run(here: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["query", "select 1 from loyalty.balances"]) == 1
     assert "next:  kanta demo" in capsys.readouterr().err
