@@ -16,14 +16,11 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
-from kanta import __version__
+from kanta import OBJECTS, __version__
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 
 DONE, FAILED, BAD, LOOK = 0, 1, 2, 3
-
-#: So many new objects before garbage is looked for; at Python's 700 a night spends a second on what libraries load.
-OBJECTS = 100_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +67,7 @@ def _lighten(options: argparse.Namespace) -> None:
 def _end(code: int) -> None:
     """Ends the process; to take half a million objects apart one by one would take another half second."""
     atexit._run_exitfuncs()
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # nobody reads any more, or what was closed for that
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import io
 import json
+import os
 import sqlite3
+import sys
 from pathlib import Path
 
 import duckdb
@@ -130,6 +134,15 @@ def test_names_that_headquarters_does_not_know_are_warnings(here: Home, capsys: 
     path.write_text(path.read_text(encoding="utf-8").replace("all", "S9", 1), encoding="utf-8")
     assert cli.main(["programme", "check"]) == 0
     assert "S9 is not known to hq" in capsys.readouterr().out
+
+
+def test_a_process_ends_in_good_order_also_when_nobody_reads_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = io.TextIOWrapper(io.BytesIO())
+    nobody.close()
+    monkeypatch.setattr(sys, "stderr", nobody)
+    monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(os, "_exit", lambda _: pytest.fail("what was to be said was not"))
+    cli._end(cli.DONE)
 
 
 def test_a_place_that_is_a_file_is_said_with_the_place(here: Home, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from threading import Thread
 from types import ModuleType
 from typing import IO, NoReturn
 
+from kanta import OBJECTS
 from kanta.errors import KantaError
 from kanta.quality import ANSWER, QUESTION, Answer
 
@@ -20,10 +21,6 @@ LEFT_OUT = ("scipy", "scipy.stats", "altair")
 
 #: It goes without these where they are not installed: for data in Amazon's cloud, a quarter of a second.
 ABSENT = ("boto3", "botocore")
-
-
-#: So many new objects before garbage is looked for; at Python's 700 its import spends a third of a second on it.
-OBJECTS = 100_000
 
 
 class LeftOut(ModuleType):
