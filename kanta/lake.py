@@ -269,9 +269,12 @@ class Lake:
     def change(self, table: str, state: State, version: str, new: Iterable[Path], gone: Collection[Path]) -> State:
         """Adds the files ``new`` and takes those ``gone`` away; returns the state with the table's new version."""
         before = self.files(table, state)
-        after = sorted([*(file for file in before if file not in gone), *new])
+        kept, added = [file for file in before if file not in gone], list(new)
+        after = sorted([*kept, *added])
         if after == before:
             return state
+        if twice := sorted({str(file) for file in added if file in set(kept) or added.count(file) > 1}):
+            raise KantaError(f"Files of {table} would count twice: {', '.join(twice)}", where=str(self.directory(table)))
         document = {"files": [str(file.relative_to(self.root)) for file in after]}
         write_atomically(self.version_file(table, version), json.dumps(document, indent=0) + "\n")
         self._listed[table, version] = after

@@ -145,7 +145,7 @@ def derive(night: Night, *, everything: bool = False, keep: Sequence[str] = ()) 
             "loyalty._touched_accounts",
             "select distinct account_id, true as again, false as only_due from loyalty._accounts",
         )
-        night.define("loyalty._scope_cards")
+        night.define("loyalty._scope_cards", "loyalty._stated")
     documents, touched, again = night.engine.rows(
         "select (select count(*) from loyalty._changed_documents), count(*), count(*) filter (where again)"
         " from loyalty._touched_accounts"
@@ -159,6 +159,10 @@ def derive(night: Night, *, everything: bool = False, keep: Sequence[str] = ()) 
         night.define("loyalty._worked_out", "loyalty._exceptions")
         if night.engine.value("select count(*) from loyalty._scope_cards where again"):
             night.define(*POSTINGS.values())
+            if everything:
+                night.define("loyalty._misstated_cards")
+            else:
+                night.substitute("loyalty._misstated_cards", "select '' as card_id limit 0")
         else:  # there is nothing to compare with (kanta/postings.py)
             night.unworked("loyalty._event_postings")
         yield
@@ -315,23 +319,25 @@ def _fold(night: Night) -> None:
 
 def post(night: Night) -> None:
     """Writes the postings of the accounts just worked out, and their states where older ones no longer hold."""
+    first = _is_first(night)
+    if first:  # the states are a checkpoint, which must hold every card
+        night.substitute("loyalty._restated_cards", "select distinct card_id from loyalty._pools")
     if not night.engine.value("select count(*) from loyalty._scope_cards where again"):
-        _post_as_folded(night)
+        _post_as_folded(night, states=first)
         return
     for table, found in POSTINGS.items():
         night.append(table, f"select * from {found}", unseen=True)
-    night.define("loyalty._restated_cards")
+    if not first:
+        night.define("loyalty._restated_cards")
     if night.engine.value("select count(*) from loyalty._restated_cards"):
         for table in STATES:
             night.append(table, models()[table].sql, unseen=True)
 
 
-def _post_as_folded(night: Night) -> None:
+def _post_as_folded(night: Night, *, states: bool) -> None:
     """Nothing was posted before of what is new: the rows are written as the fold left them."""
     gained = {table: postings.of(night.engine, contract_of(table), night.parameters) for table in POSTINGS}
-    states = _is_first(night)
     if states:
-        night.substitute("loyalty._restated_cards", "select distinct card_id from loyalty._pools")
         gained["loyalty.lot_states"] = postings.states(
             night.engine, contract_of("loyalty.lot_states"), night.parameters
         )

@@ -262,8 +262,7 @@ class Night:
 
     def add_files(self, table: str, files: list[Path]) -> int:
         """Adds Parquet files written elsewhere, each of one partition, moving them to where the table lies."""
-        version = self.lake.next_version(table, self.state, self.seq)
-        directory = self.lake.fresh_directory(table, version)
+        version, directory = self._next(table)
         return self._add(table, version, [_moved(file, directory) for file in files])
 
     def append_rows(self, tables: Mapping[str, pa.Table]) -> None:
@@ -272,11 +271,9 @@ class Night:
 
         from kanta import postings
 
-        self.rows_written()
         writers = ThreadPoolExecutor(os.cpu_count())
-        for table, rows in tables.items():
-            version = self.lake.next_version(table, self.state, self.seq)
-            directory = self.lake.fresh_directory(table, version)
+        for table, (version, directory) in {table: self._next(table) for table in tables}.items():
+            rows = tables[table]
             files = writers.submit(postings.write, contract_of(table), rows, directory)
             self._writing.append((table, version, files))
         writers.shutdown(wait=False)
@@ -291,17 +288,15 @@ class Night:
 
     def merge(self, table: str, files: list[Path]) -> None:
         """Writes what some of a table's files hold as one file for each partition."""
-        contract = contract_of(table)
-        version = self.lake.next_version(table, self.state, self.seq)
-        written = self.engine.write(contract, _rows_of(files), self.lake.fresh_directory(table, version))
+        version, directory = self._next(table)
+        written = self.engine.write(contract_of(table), _rows_of(files), directory)
         self._add(table, version, written, files)
 
     def _commit(self, table: str, select: str, values: list[Any], day: date | None = None) -> int:
         contract = contract_of(table)
         months = {value.isoformat()[:7] for value in (values or [day]) if value and contract.by_month}
         month = months.pop() if len(months) == 1 else None
-        version = self.lake.next_version(table, self.state, self.seq)
-        directory = self.lake.fresh_directory(table, version)
+        version, directory = self._next(table)
         files = self.engine.write(contract, select, directory, self._named(select), month)
         whole, mixed = self.lake.concerned(contract, self.state, values)
         rest = []
@@ -310,6 +305,13 @@ class Night:
             others = f"{_rows_of(mixed)} where {contract.partition} not in ({days})"
             rest = self.engine.write(contract, others, directory / "rest", month=month)
         return self._add(table, version, files, [*whole, *mixed], rest)
+
+    def _next(self, table: str) -> tuple[str, Path]:
+        """The name of the version that comes next of a table, and where its files go. Rows that are still being written
+        count first: they are a version of their own."""
+        self.rows_written()
+        version = self.lake.next_version(table, self.state, self.seq)
+        return version, self.lake.fresh_directory(table, version)
 
     def _add(
         self, table: str, version: str, files: list[Path], gone: Collection[Path] = (), rest: Iterable[Path] = ()

@@ -20,8 +20,12 @@ from kanta.engine import Engine
 from kanta.errors import CheckFailed
 from kanta.home import Home
 from kanta.lake import Lake, State
-from kanta.night import Night, Reporter, worked_through
+from kanta.models import models
+from kanta.night import BEGINNING, Night, Reporter, renamed_in, worked_through
 from kanta.reading import AnalystsFile, refresh_analysts_file
+
+#: So many rows of a failed check are named.
+SHOWN_ROWS = 5
 
 
 def publish(
@@ -54,6 +58,7 @@ def publish(
             told = aside.submit(judge.ask, tables, agreed, home.reports / "data_docs")  # he knows it all by now
             with Engine(lake.root / "work", shared=True) as engine:
                 night = Night(home, lake, engine, "publish", head, through)
+                results = [*results, _nothing_run_out_is_open(night)]
                 _keep_checks(night, results)
                 _keep_runs(night, head)
                 lake.move_head(replace(night.state, seq=night.seq))
@@ -99,6 +104,36 @@ def _written(lake: Lake, head: State, published: State) -> dict[str, list[Path]]
         if new:
             tables[table] = new
     return tables
+
+
+def _nothing_run_out_is_open(night: Night) -> quality.Result:
+    """Whether every lot that ran out since this was last found well is closed, in the ledger and in the balances.
+
+    ``kanta verify`` asks the same of all lots there are.
+    """
+    audit = models()["audits._2_no_open_lot_has_run_out"]
+    check = audit.name.removeprefix("audits._2_")
+    night.attach("ops.checks", "loyalty.lot_postings")
+    since = night.engine.value(
+        "select max(business_date) from ops.checks"
+        " where check_name = $check and success and business_date < $business_date",
+        night.parameters | {"check": check},
+    )
+    night.engine.define(
+        "loyalty._run_out",
+        f"select card_id, $business_date as until from ({models()['loyalty._due_lots'].sql})",
+        night.parameters | {"since_date": since or BEGINNING},
+    )
+    cut = {table: table.replace(".", "._run_out_") for table in audit.inputs}
+    for table, name in cut.items():
+        night.narrow(table, name, "loyalty._run_out")
+    night.engine.define("loyalty._still_open", renamed_in(audit.sql, cut), night.parameters)
+    asked = night.engine.value("select count(*) from loyalty._run_out")
+    found = night.engine.rows(f"select * from loyalty._still_open order by all limit {SHOWN_ROWS}")
+    count = night.engine.value("select count(*) from loyalty._still_open")
+    lots = "; ".join(f"{lot} of card {card}, {left} until {day} ({where})" for where, lot, card, left, day in found)
+    observed = f"{count:,} open: {lots}. next: kanta replay" if count else "0"
+    return quality.Result("loyalty.lots", check, "critical", not count, observed, asked)
 
 
 def _keep_checks(night: Night, results: list[quality.Result]) -> None:

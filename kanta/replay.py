@@ -18,12 +18,13 @@ _COLUMNS = {
     "loyalty.allocations": "debit_entry_id || ' / ' || lot_id as id",
 }
 
-_KEPT = (*loyalty.POSTINGS.values(), *loyalty.TO_FINISH)
+_KEPT = (*loyalty.POSTINGS.values(), "loyalty._misstated_cards", *loyalty.TO_FINISH)
 
 
 def replay(home: Home, *, dry_run: bool) -> Checked:
     """Derives everything again; the differences are listed, and posted as corrections unless ``dry_run``.
 
+    The states that the next night goes on from are compared, too, card by card, and written anew where they differ.
     Nothing differs when the ledger is what the facts say (spec 2-loyalty section 9, invariant 6).
     """
     if not dry_run:
@@ -51,6 +52,7 @@ def _differences(night: Night) -> Checked:
         f"select '{table}' as would_go_to, {_COLUMNS[table]}, points from {postings}"
         for table, postings in loyalty.POSTINGS.items()
     ]
+    parts.append("select 'loyalty.lot_states' as would_go_to, card_id as id, 0 as points from loyalty._misstated_cards")
     stays = "select card_id || ' ' || program_id || ' ' || tier_id || ' ' || valid_from as id, valid_to from"
     parts.append(
         "select 'loyalty.card_tiers' as would_go_to, id, 0 as points from ("

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kanta import models
-from kanta.engine import Engine
+from kanta.engine import Engine, Parameters
 from kanta.home import Home
 from kanta.lake import Lake, State
 from kanta.night import BEGINNING, Night
@@ -55,7 +55,7 @@ def verify(home: Home, *, everything: bool = False) -> list[Checked]:
         night.programme_relations(first or night.business_date)
         for audit in audits():
             night.attach(*(table for table in audit.inputs if not table.startswith("programme.")))
-            results.append(_run(engine, audit))
+            results.append(_run(engine, audit, night.parameters))
     if everything:
         from kanta import replay
 
@@ -74,11 +74,11 @@ def _stores(home: Home) -> Checked:
     return Checked("9_stores_hold_what_the_lake_says", about, len(wrong), ("store",), examples)
 
 
-def _run(engine: Engine, audit: models.Model) -> Checked:
-    breaches = engine.value(f"select count(*) from ({audit.sql}) as breaches")
+def _run(engine: Engine, audit: models.Model, parameters: Parameters) -> Checked:
+    breaches = engine.value(f"select count(*) from ({audit.sql}) as breaches", parameters)
     if not breaches:
         return Checked(audit.name.removeprefix("audits._"), audit.about, 0)
-    result = engine.execute(f"select * from ({audit.sql}) as breaches order by all limit {SHOWN}")
+    result = engine.execute(f"select * from ({audit.sql}) as breaches order by all limit {SHOWN}", parameters)
     columns = tuple(column[0] for column in result.description or [])
     return Checked(audit.name.removeprefix("audits._"), audit.about, breaches, columns, tuple(result.fetchall()))
 

@@ -41,7 +41,7 @@ select
     channel_id,
     occurred_at,
     business_date,
-    seq > $since or business_date > $since_date as is_new,
+    seq > $since or greatest(business_date, drop_date) > $since_date as is_new,
     count(*) over (partition by activity_id) > 1 as came_before,
     case when drop_date > $published_date then greatest(drop_date, business_date) else $business_date end as posted_date
 from dated

@@ -24,7 +24,7 @@ select
     reward_point_id,
     points,
     business_date,
-    greatest(seq, 0) as seq,
+    greatest(seq, 0) > $since or greatest(business_date, drop_date) > $since_date as is_new,
     count(*) over (partition by adjustment_id) > 1 as came_before,
     case when drop_date > $published_date then greatest(drop_date, business_date) else $business_date end as posted_date
 from adjustments

@@ -162,7 +162,7 @@ adjusted as (
         cast(null as varchar) as related_event_id,
         calendar.version,
         adjustments.posted_date,
-        adjustments.seq > $since or adjustments.business_date > $since_date as changed,
+        adjustments.is_new as changed,
         4 as rank,
         cast(null as timestamptz) as order_at,
         adjustments.adjustment_id as order_document

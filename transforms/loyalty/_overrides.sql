@@ -6,7 +6,7 @@ select
     tier_id,
     valid_from,
     valid_to,
-    seq > $since or valid_from > $since_date as is_new
+    seq > $since or greatest(valid_from, drop_date) > $since_date as is_new
 from landed.card_tier_overrides
 where
     drop_date <= $business_date

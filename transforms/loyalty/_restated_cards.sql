@@ -1,4 +1,4 @@
--- Cards worked out again tonight for which that changed something: what older states say of them no longer holds.
+-- Cards worked out again tonight for which that changed something, or of which older states say something wrong.
 -- grain: card_id
 with
 
@@ -22,3 +22,8 @@ from posted
 inner join loyalty._scope_cards as cards
     on posted.card_id = cards.card_id
 where cards.again
+
+union
+
+select card_id
+from loyalty._misstated_cards

@@ -67,9 +67,7 @@ records as (
         business_date <= $since_date or came_before as again,
         came_before
     from loyalty._adjustments
-    where
-        seq > $since
-        or business_date > $since_date
+    where is_new
 
     union all
 
@@ -216,6 +214,18 @@ named as (
         true as again
     from loyalty._replaced
     where replaced_on > $since_date
+
+    union all
+
+    -- A card that joins brings its points, which may give its customer's cards a tier.
+    select
+        card_id,
+        false as again
+    from reference.loyalty_cards
+    where
+        valid_to = date '9999-12-31'
+        and enrolled_from > $since_date
+        and enrolled_from <= $business_date
 
     union all
 

@@ -24,7 +24,7 @@ select
     reward_point_id,
     points,
     business_date,
-    seq > $since or business_date > $since_date as is_new,
+    seq > $since or greatest(business_date, drop_date) > $since_date as is_new,
     count(*) over (partition by transfer_id) > 1 as came_before,
     case when drop_date > $published_date then greatest(drop_date, business_date) else $business_date end as posted_date
 from transfers
