@@ -46,6 +46,7 @@ _SCOPE = (
     "loyalty._reevaluations",
     "loyalty._new_versions",
     "loyalty._withdrawn_cards",
+    "loyalty._withdrawn_documents",
     "loyalty._due_lots",
 )
 #: Which accounts all that touches.

@@ -101,7 +101,8 @@ def in_nights(
 ) -> None:
     """In nights at random splits: some days' drops come a night late, some drops first come wrong, and each version
     of the programme is seen from a night on that may come after its first day."""
-    splits = [*sorted(rng.sample(it.days[:-1], nights - 1)), it.through]
+    dates = [FIRST + timedelta(days=n) for n in range((it.through - FIRST).days)]  # also such as bring nothing
+    splits = [*sorted(rng.sample(dates, nights - 1)), it.through]
     coming: dict[date, set[date]] = {night: set() for night in splits}
     for day in [FIRST, *it.days]:
         possible = [night for night in splits if night >= day]

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kanta import verify
+from kanta import loyalty, slices, verify
 from kanta.home import Home
 from tests.loyalty.histories import World, guid, world
 from tests.loyalty.oracle import Account, Document, Line, Tender
@@ -79,10 +79,12 @@ def with_twins(it: World) -> World:
 def test_any_nights_in_any_order_and_deaths_between_give_what_paper_gives_and_a_full_return_nothing(
     rng: random.Random,
 ) -> None:
-    """Drops late, wrong and revised, versions that begin in the past, a death at any step: always the oracle's points
-    and tiers, no invariant broken (a replay among them), and who returned all has what the twin has who bought none."""
+    """Drops late, wrong and revised, versions that begin in the past, a death at any step, slices and states of any
+    size, nights that end on any date: always the oracle's points and tiers, no invariant broken (a replay among them),
+    and who returned all has what the twin has who bought none."""
     it = with_twins(world(rng, accounts=3, dates=12, programs=2, most=7))
     step = rng.randrange(1, 40)
+    documents, checkpoint = rng.choice([1, 4, 120_000]), rng.choice([0, 30, 100_000])
 
     def work(home: Home, night: date) -> None:
         nonlocal step
@@ -94,7 +96,9 @@ def test_any_nights_in_any_order_and_deaths_between_give_what_paper_gives_and_a_
                 step = 0  # once
                 work_night(home, night)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as sizes:
+        sizes.setattr(slices, "DOCUMENTS", documents)
+        sizes.setattr(loyalty, "CHECKPOINT_AT_LEAST", checkpoint)
         home = Home(Path(folder))
         in_nights(it, home, rng, nights=2, work=work)
         agree(it, home)

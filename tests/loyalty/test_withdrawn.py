@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kanta import slices
 from kanta.home import Home
 from tests.cases import Case, drops_of
 from tests.feed import write_drop
@@ -102,3 +103,24 @@ def test_a_resent_head_office_drop_works_out_again_only_whom_it_names_otherwise(
     reasons = {(row["transaction_id"], row["card_id"], row["reason"]) for row in table(home, "loyalty.exceptions")}
     assert reasons == {("T9", "L", "overdrawn"), ("TH", "H", "missing_rate"), ("TN", "N", "unknown_card")}
     assert nothing_differs(home) == []
+
+
+def test_exceptions_of_other_slices_stay_when_a_drop_comes_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    pays = sale("T1", "8.00", loyalty_card_id="B")
+    pays["tenders"][0] |= {"type": "loyalty", "loyalty_card_id": "B", "reward_point_id": "points", "points": "3"}
+    given = {"loyalty_adjustments": [{"adjustment_id": "J1", "card_id": "A", "points": "5.00"}]}
+    sold = [pays, sale("T2", "10.00", loyalty_card_id="A"), sale("T3", "10.00", loyalty_card_id="A")]
+    landing: dict[str, Any] = {
+        "hq/2026-01-01/cards": {"loyalty_cards": [{"card_id": "A"}, {"card_id": "B"}]},
+        RECORDS: given,
+        "pos/2026-01-05/S1": {name: [row for one in sold for row in one[name]] for name in pays},
+    }
+    work(case({}, landing, "2026-01-05"), home, each_night=False)
+    waiting = [(row["transaction_id"], row["reason"]) for row in table(home, "loyalty.exceptions")]
+    assert waiting == [("T1", "no_rule")]
+    monkeypatch.setattr(slices, "DOCUMENTS", 1)
+    feed, day, source = RECORDS.split("/")
+    write_drop(home, feed, date.fromisoformat(day), source, {"loyalty_adjustments": []}, revision=2)
+    log = work_night(home, date(2026, 1, 6))
+    assert (log["slices"], log["accounts_again"]) == (2, 1)
+    assert [(row["transaction_id"], row["reason"]) for row in table(home, "loyalty.exceptions")] == waiting

@@ -20,10 +20,5 @@ from loyalty._transfers
 
 union
 
--- What a drop that came again no longer holds takes its exceptions along.
-select transaction_id as document_id
-from loyalty.exceptions
-where
-    exists (select 1 from ops.withdrawn where seq > $since)
-    and transaction_id not in (select transaction_id from sales.transactions)
-    and transaction_id not in (select activity_id from loyalty._activities)
+select document_id
+from loyalty._withdrawn_documents
