@@ -274,7 +274,9 @@ class Lake:
         if after == before:
             return state
         if twice := sorted({str(file) for file in added if file in set(kept) or added.count(file) > 1}):
-            raise KantaError(f"Files of {table} would count twice: {', '.join(twice)}", where=str(self.directory(table)))
+            raise KantaError(
+                f"Files of {table} would count twice: {', '.join(twice)}", where=str(self.directory(table))
+            )
         document = {"files": [str(file.relative_to(self.root)) for file in after]}
         write_atomically(self.version_file(table, version), json.dumps(document, indent=0) + "\n")
         self._listed[table, version] = after

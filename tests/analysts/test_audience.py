@@ -173,6 +173,26 @@ def test_groups_too_small_to_show_an_effect_are_warned_of(
     assert chosen(engine).warnings == (), "no control group, no warning"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("p_alive > 0.5 and segment = 'x'", ["p_alive: bg_nbd of 2026-01-31 is not published: at its bound"]),
+        ("expected_value_365d > 9", [
+            "expected_value_365d: bg_nbd of 2026-01-31 is not published: at its bound",
+            "expected_value_365d: gamma_gamma of 2026-01-31 is published with a warning: so far",
+        ]),
+        ("segment = 'x'", []),
+    ],
+)  # fmt: skip
+def test_a_condition_on_what_is_foretold_is_told_why_it_is_not(engine: Engine, text: str, said: list[str]) -> None:
+    models = [(NIGHT, "bg_nbd", False, "at its bound"), (NIGHT, "gamma_gamma", True, "so far"),
+              (date(2025, 12, 31), "bg_nbd", True, None)]  # fmt: skip
+    columns = ("as_of", "model", "published", "reason")
+    rows = [{"definition": "retail", **dict(zip(columns, row, strict=True))} for row in models]
+    engine.register("rfm.lifetime_models", pa.Table.from_pylist(rows))
+    assert audience._not_foretold(engine, audience.condition(text), "retail") == said
+
+
 def test_a_condition_that_is_no_yes_or_no_is_refused(engine: Engine) -> None:
     with pytest.raises(BadArguments, match="no yes or no"):
         audience.choose(engine, audience.condition("upper(segment)"), "email", Decimal(0), "", NIGHT)
