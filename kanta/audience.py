@@ -6,7 +6,7 @@ can be nothing but a yes or no about one customer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ COLUMNS = {
     "last_order_on": "business date of the last order ever, as marketing.contact_list has it",
     "channel": "channel of the last purchase", "country": "country of that channel",
     "tier": "best tier of the customer's cards tonight",
-    "points_available": "points usable tonight, of all reward points together",
+    "points_available": "points usable after tonight: the most of any one kind that can be redeemed",
+    "points_value": "money that all points usable after tonight are worth, by the programme's value of a point",
     "p_alive": "probability of still being a customer (rfm.lifetime_value)",
     "expected_purchases_90d": "expected days with a purchase in 90 days",
     "expected_value_90d": "expected amount in 90 days", "expected_value_365d": "expected amount in 365 days",
@@ -46,8 +47,19 @@ _ALLOWED = (
     exp.Sub, exp.Mul, exp.Coalesce, exp.Lower, exp.Upper, exp.Abs, exp.Cast, exp.DataType, exp.Interval, exp.Var,
 )  # fmt: skip
 
+#: Columns that a lifetime model foretells, and which of the models.
+_FORETOLD = {
+    "p_alive": "purchases", "expected_purchases_90d": "purchases", "expected_value_90d": "amounts",
+    "expected_value_365d": "amounts",
+}  # fmt: skip
+
+#: A group of fewer customers than this cannot show an effect: of 50 and 50 of whom one in ten buys, a campaign must
+#: make nearly one in three buy to be told from chance (two proportions, 5 % and 80 %).
+LEAST_CONTROL = 50
+
 _READ = (
-    "rfm.scores", "rfm.segments", "rfm.lifetime_value", "loyalty.balances", "loyalty.card_tiers",
+    "rfm.scores", "rfm.segments", "rfm.lifetime_models", "rfm.lifetime_value", "loyalty.balances", "loyalty.open_lots",
+    "loyalty.card_tiers",
     "reference.loyalty_cards", "reference.channels", "sales.transactions", "customers.contacts",
     "marketing.contact_list",
 )  # fmt: skip
@@ -59,20 +71,37 @@ _CUSTOMERS = """
     ),
     lives as (
         select * from rfm.lifetime_value where definition = $definition
-        and as_of = (select max(as_of) from rfm.lifetime_value where definition = $definition)
+        and as_of = (select max(as_of) from rfm.lifetime_models where definition = $definition)
     ),
     listed as (
         select customer_id, max(language) as language, max(last_order_on) as last_order_on
         from marketing.contact_list group by customer_id
     ),
-    points as (
-        select cards.customer_id, sum(balances.available) as points_available
+    redeemable as (
+        select points.reward_point_id, points.value
+        from programme.reward_points as points inner join programme.calendar as calendar using (version)
+        where calendar.business_date = $business_date and points.redeemable
+    ),
+    gone as (
+        select card_id, program_id, reward_point_id, sum(points - taken) as gone from loyalty.open_lots
+        where expires_on = $business_date and usable_from <= $business_date group by all
+    ),
+    kinds as (
+        select cards.customer_id, reward_point_id, any_value(redeemable.value) as value,
+            sum(balances.available - coalesce(gone.gone, 0)) as available
         from loyalty.balances as balances
+        inner join redeemable using (reward_point_id)
+        left join gone using (card_id, program_id, reward_point_id)
         inner join (
             select card_id, max(customer_id) as customer_id from reference.loyalty_cards
             where $business_date between valid_from and valid_to group by card_id
         ) as cards using (card_id)
-        group by cards.customer_id
+        group by cards.customer_id, reward_point_id
+    ),
+    points as (
+        select customer_id, max(available) as points_available,
+            cast(sum(round(available * value, 2)) as decimal(18, 2)) as points_value
+        from kinds group by customer_id
     ),
     everybody as (
         select customer_id from scores union select customer_id from listed
@@ -82,6 +111,7 @@ _CUSTOMERS = """
         everybody.customer_id, listed.language, scores.segment, scores.r, scores.f, scores.m, scores.composite,
         scores.recency, scores.frequency, scores.monetary_total, scores.last_purchase_on, listed.last_order_on,
         profiles.channel, profiles.country, profiles.tier, coalesce(points.points_available, 0) as points_available,
+        coalesce(points.points_value, 0) as points_value,
         lives.p_alive, lives.expected_purchases_90d, lives.expected_value_90d, lives.expected_value_365d,
         $business_date as business_date
     from everybody
@@ -115,8 +145,8 @@ _CHOSEN = """
         left join contacts using (customer_id)
         left join audience.suppressed as suppressed
             on lower(suppressed.value) in (lower(list.value), lower(list.customer_id))
-    )
-    select
+    ),
+    judged as (select
         customer_id, value, language, segment, tier,
         case
             when value is null and not has_contact then 'no contact of this kind'
@@ -126,10 +156,20 @@ _CHOSEN = """
             when suppressed is not null then 'suppressed: ' || suppressed
             when of_customer > 1 then 'further contact of the same customer'
             when of_value > 1 then 'contact of another customer, too'
-        end as left_out,
-        -- a stable hash: the same customer is in the control group of a campaign however often it is asked for
-        cast('0x' || substr(md5($campaign || '|' || customer_id), 1, 8) as bigint) % 10000 < $control as is_control
-    from candidates
+        end as left_out
+    from candidates),
+    -- the same hash each time: of the same customers the same are in the control group of a campaign
+    ranked as (
+        select *, count(*) over (partition by left_out is null) as people,
+            row_number() over (
+                partition by left_out is null order by md5($campaign || '|' || customer_id), customer_id
+            ) as place
+        from judged
+    )
+    -- exactly the share, rounded half up, but one at least; $control is in hundredths of a percent
+    select * exclude (people, place),
+        $control > 0 and place <= greatest((2 * people * $control + 10000) // 20000, 1) as is_control
+    from ranked
 """
 
 
@@ -137,11 +177,12 @@ _CHOSEN = """
 class Audience:
     """``rows``: customer_id, value, language, segment, tier, group (``target`` or ``control``); no one twice.
 
-    ``left_out``: customers the condition took in who are not in it, by reason.
+    ``left_out``: customers the condition took in who are not in it, by reason. ``warnings``: what to mind of it.
     """
 
     rows: pa.Table
     left_out: dict[str, int]
+    warnings: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """How many the condition took in, and what became of them."""
@@ -199,17 +240,38 @@ def of(
         raise KantaError(f"The lake has no table {missing[0]}, which says who may be written to")
     night = open_published(home, *_READ)
     with night.engine as engine:
-        night.attach("rfm._receipts")
+        night.attach("rfm._receipts", "programme.calendar")
         night.define("analysts._profiles")
         known = [row[0] for row in engine.rows("select distinct definition from rfm.segments order by 1")]
         if definition and definition not in known:
             raise BadArguments(f"There is no RFM definition {definition}", next_step=f"one of {', '.join(known)}")
         engine.register("audience.suppressed", _suppressed(suppress))
+        of_definition = definition or (known[0] if known else "")
         engine.define(
-            "audience.customers", _CUSTOMERS,
-            {"definition": definition or (known[0] if known else ""), "business_date": night.business_date},
-        )  # fmt: skip
-        return choose(engine, safe, kind, control, campaign, night.business_date)
+            "audience.customers", _CUSTOMERS, {"definition": of_definition, "business_date": night.business_date}
+        )
+        chosen = choose(engine, safe, kind, control, campaign, night.business_date)
+        return replace(chosen, warnings=(*_not_foretold(engine, safe, of_definition), *chosen.warnings))
+
+
+def _not_foretold(engine: Engine, safe: str, definition: str) -> list[str]:
+    """What is to be minded of the lifetime columns that a condition uses: why they are empty, or hold only so far."""
+    columns = {column.name.lower() for column in sqlglot.parse_one(safe, dialect="duckdb").find_all(exp.Column)}
+    used = [name for name in _FORETOLD if name in columns]
+    models = engine.rows(
+        "select model, published, reason, as_of from rfm.lifetime_models where definition = $definition"
+        " and as_of = (select max(as_of) from rfm.lifetime_models where definition = $definition) order by model",
+        {"definition": definition},
+    )
+    if used and not models:
+        return [f"{', '.join(used)}: no lifetime value was worked out for {definition or 'any definition'} yet"]
+    asked = {_FORETOLD[name] for name in used}
+    said = {True: "is published with a warning", False: "is not published"}
+    return [
+        f"{', '.join(used)}: {model} of {as_of} {said[published]}: {reason}"
+        for model, published, reason, as_of in models
+        if reason and asked and (model != "gamma_gamma" or "amounts" in asked)
+    ]
 
 
 def choose(engine: Engine, safe: str, kind: str, control: Decimal, campaign: str, business_date: Any) -> Audience:
@@ -233,7 +295,14 @@ def choose(engine: Engine, safe: str, kind: str, control: Decimal, campaign: str
     left_out = engine.rows(
         "select left_out, count(*) from audience.chosen where left_out is not null group by 1 order by 2 desc, 1"
     )
-    return Audience(rows, dict(left_out))
+    warnings = []
+    held_back = rows["group"].to_pylist().count("control")
+    if control and rows.num_rows and min(held_back, rows.num_rows - held_back) < LEAST_CONTROL:
+        warnings.append(
+            f"a control group of {held_back} and a target group of {rows.num_rows - held_back} are too small to show an"
+            f" effect: each should have {LEAST_CONTROL} customers at least"
+        )
+    return Audience(rows, dict(left_out), tuple(warnings))
 
 
 def _suppressed(files: tuple[Path, ...]) -> pa.Table:

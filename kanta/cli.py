@@ -553,7 +553,7 @@ def _audience(options: argparse.Namespace) -> int:
         Home.default(), options.condition, options.channel, definition=options.definition, control=options.control,
         campaign=options.campaign, suppress=tuple(options.suppress),
     )  # fmt: skip
-    said = {**found.counts(), "left_out": found.left_out}
+    said = {**found.counts(), "left_out": found.left_out, "warnings": list(found.warnings)}
     if options.output:
         options.output.write_bytes(csv(found.rows))
     if options.json:
@@ -562,6 +562,8 @@ def _audience(options: argparse.Namespace) -> int:
         return DONE
     if not options.output:
         sys.stdout.write(csv(found.rows).decode())
+    for warning in found.warnings:
+        print(f"Warning: {warning}.", file=sys.stderr)
     if not options.quiet:
         print(", ".join(f"{number:,} {name}" for name, number in found.counts().items()), file=sys.stderr)
         for reason, number in found.left_out.items():

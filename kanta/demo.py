@@ -309,7 +309,7 @@ def _commands(home: Home, engine: Engine, page: report.Report) -> list[tuple[str
         " group by transaction_id order by sum(points), transaction_id limit 1"
     )
     refused = [(row, row.rule.partition(":")[2]) for row in page.refused if row.rule.startswith("type:")][:1]
-    balances = "select reward_point_id, sum(available) as usable from loyalty.balances group by all order by all"
+    balances = "select reward_point_id, sum(available) as available from loyalty.balances group by all order by all"
     found = [
         *(
             (f"kanta explain transaction {shlex.quote(row[0])}", "a return: what it took back, and why")

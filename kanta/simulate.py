@@ -2,7 +2,8 @@
 
 Every fact of the published lake is judged by the other programme from the beginning, in memory; nothing of the lake is
 written, and what is spilled lies in a folder that goes with the command, however it ends. Points are shown by the date
-they belong to, money at the value each programme gives a point (`value`, else what its redemption rules pay).
+they belong to, each kind by itself; money at the value each programme gives a point that it lets be redeemed (`value`,
+else what its redemption rules pay), and none for points that buy nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ SHOWN = 20
 #: The figures of a reward point in their order; the last two are money. Outstanding is what was so before the period,
 #: and issued, less redeemed and expired, and otherwise: adjusted down, written off, moved or corrected.
 FIGURES = ("before", "issued", "redeemed", "expired", "otherwise", "outstanding", "cards", "cost", "owed")
+MONEY = ("cost", "owed")
 
 
 def simulate(
@@ -110,7 +112,7 @@ def _lay_out(night: Night, recorded: list[programme.Version], first: date, last:
         {"last": last},
     )
     worth = [
-        {"world": world, "reward_point_id": point.id, "worth": point_value(rules, point)}
+        {"world": world, "reward_point_id": point.id, "worth": point_value(rules, point) if point.redeemable else None}
         for world, versions in (("published", recorded), ("simulated", night.versions))
         for rules in [_of_day(versions, last)]
         for point in rules.reward_points
@@ -131,13 +133,13 @@ def _rows(engine: Engine, sql: str, parameters: Row) -> list[Row]:
 
 
 def _totals(rows: list[Row]) -> list[Row]:
-    """One row for each program, reward point and figure, with both worlds side by side."""
+    """One row for each program, reward point and figure, with both worlds side by side; money where it is known."""
     worlds = {(row["program_id"], row["reward_point_id"], row["world"]): row for row in rows}
     made = []
     for program, point in sorted({key[:2] for key in worlds}):
         published, simulated = (worlds.get((program, point, world), {}) for world in ("published", "simulated"))
         for figure in FIGURES:
-            before, after = (world.get(figure) or Decimal(0) for world in (published, simulated))
+            before, after = (_figure(world, figure) for world in (published, simulated))
             made.append(
                 {
                     "program_id": program,
@@ -145,21 +147,30 @@ def _totals(rows: list[Row]) -> list[Row]:
                     "figure": figure,
                     "published": before,
                     "simulated": after,
-                    "change": after - before,
+                    "change": None if before is None or after is None else after - before,
                 }
             )
     return made
+
+
+def _figure(world: Row, figure: str) -> Decimal | None:
+    """A figure of one world: nothing where it has none of the points, unknown where it gives them no money."""
+    found: Decimal | None = world.get(figure)
+    if found is None and world and world["worth"] is None and figure in MONEY:
+        return None
+    return found or Decimal(0)
 
 
 #: What was issued, as tiers and balances mean it: without what only went from card to card.
 _ISSUED = "side = 'issued' and entry_type in ('earn', 'adjust', 'return_earned')"
 _REDEEMED = "entry_type in ('redeem', 'refund')"
 
-#: Each card of a program with what it was issued in the period, and the worth of that, in both worlds.
+#: Each card of a program with what it was issued of each kind in the period, and the worth of that, in both worlds.
 _CARDS = f"""
 select
     entries.card_id,
     entries.program_id,
+    entries.reward_point_id,
     coalesce(sum(points) filter (where world = 'published' and {_ISSUED}), 0) as issued_published,
     coalesce(sum(points) filter (where world = 'simulated' and {_ISSUED}), 0) as issued_simulated,
     cast(round(coalesce(sum(points * worth) filter (where world = 'published' and {_ISSUED}), 0), 2) as decimal(18, 2))
@@ -187,6 +198,7 @@ _ASKED = {
             ) as otherwise,
             sum(points) as outstanding,
             count(distinct card_id) as cards,
+            any_value(worth) as worth,
             cast(round(-sum(points) filter (where entry_date >= $first and {_REDEEMED}) * any_value(worth), 2)
                 as decimal(18, 2)) as cost,
             cast(round(sum(points) * any_value(worth), 2) as decimal(18, 2)) as owed
@@ -267,24 +279,36 @@ _ASKED = {
         group by program_id, tier_id
         order by program_id, level desc, tier_id
     """,
+    # Kinds of points are never added up: a card wins by the worth of what it was issued or, where that is the same, by
+    # more of one kind and less of none.
     "segments": """
+        with cards as (
+            select
+                card_id,
+                coalesce(nullif(any_value(segment), ''), 'no segment') as segment,
+                sum(worth_published) as worth_published,
+                sum(worth_simulated) as worth_simulated,
+                bool_or(issued_simulated > issued_published) as more,
+                bool_or(issued_simulated < issued_published) as less
+            from simulation._cards
+            left join simulation._segments using (card_id)
+            group by card_id
+        )
+
         select
-            coalesce(nullif(segment, ''), 'no segment') as segment,
-            count(distinct card_id) as cards,
-            count(distinct card_id) filter (
-                where (worth_simulated, issued_simulated) > (worth_published, issued_published)
+            segment,
+            count(*) as cards,
+            count(*) filter (
+                where worth_simulated > worth_published or (worth_simulated = worth_published and more and not less)
             ) as winners,
-            count(distinct card_id) filter (
-                where (worth_simulated, issued_simulated) < (worth_published, issued_published)
+            count(*) filter (
+                where worth_simulated < worth_published or (worth_simulated = worth_published and less and not more)
             ) as losers,
-            sum(issued_published) as issued_published,
-            sum(issued_simulated) as issued_simulated,
             sum(worth_published) as worth_published,
             sum(worth_simulated) as worth_simulated,
             sum(worth_simulated) - sum(worth_published) as change
-        from simulation._cards
-        left join simulation._segments using (card_id)
-        group by 1
+        from cards
+        group by segment
         order by abs(change) desc, segment
     """,
     "cards": """
@@ -294,6 +318,7 @@ _ASKED = {
             coalesce(nullif(segments.segment, ''), 'no segment') as segment,
             before.tier_id as tier_published,
             after.tier_id as tier_simulated,
+            cards.reward_point_id,
             issued_published,
             issued_simulated,
             worth_published,
@@ -317,7 +342,8 @@ _ASKED = {
             abs(worth_simulated - worth_published) desc,
             abs(issued_simulated - issued_published) desc,
             cards.card_id,
-            cards.program_id
+            cards.program_id,
+            cards.reward_point_id
         limit $shown
     """,
 }

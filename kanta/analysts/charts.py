@@ -211,27 +211,34 @@ def deciles(diagnostics: str | None) -> go.Figure | None:
     )  # fmt: skip
 
 
-def points(table: pa.Table) -> go.Figure:
-    """When what members hold expires, usable and vesting."""
+def points(table: pa.Table) -> list[go.Figure]:
+    """For each reward point, when what members hold of it expires: usable, vesting, or never redeemable."""
     rows: Rows = table.to_pylist()
-    bars = []
+    in_order = {"type": "category", "categoryorder": "category ascending"}  # "never" last
+    figures = []
     for point in sorted({row["reward_point_id"] for row in rows}):
         own = [row for row in rows if row["reward_point_id"] == point]
         months = [f"{row['expires_in']:%Y-%m}" if row["expires_in"] else "never" for row in own]
-        bars.append(go.Bar(x=months, y=[float(row["usable"] + row["vesting"]) for row in own], name=point))
-    in_order = {"type": "category", "categoryorder": "category ascending"}  # of all points together, "never" last
-    return _figure(*bars, title="Points outstanding by month of expiry", barmode="group", xaxis=in_order)
+        bars = [
+            go.Bar(x=months, y=_floats(own, name), name=name.replace("_", " "))
+            for name in ("usable", "vesting", "not_redeemable")
+            if any(row[name] for row in own)
+        ]
+        figures.append(_figure(*bars, title=f"Outstanding {point} by month of expiry", barmode="stack", xaxis=in_order))
+    return figures
 
 
 def tiers(table: pa.Table) -> go.Figure:
     rows: Rows = table.to_pylist()
     lines = []
-    for _, tier in sorted({(row["level"], row["tier_id"]) for row in rows}):
-        own = [row for row in rows if row["tier_id"] == tier]
+    for program, _, tier in sorted({(row["program_id"], row["level"], row["tier_id"]) for row in rows}):
+        own = [row for row in rows if (row["program_id"], row["tier_id"]) == (program, tier)]
         lines.append(
-            go.Scatter(x=[row["day"] for row in own], y=_floats(own, "cards"), name=tier, mode="lines+markers")
-        )
-    return _figure(*lines, title="Cards in each tier", yaxis={"rangemode": "tozero"})
+            go.Scatter(
+                x=[row["day"] for row in own], y=_floats(own, "cards"), name=f"{tier} ({program})", mode="lines+markers"
+            )
+        )  # fmt: skip
+    return _figure(*lines, title="Cards by effective tier", yaxis={"rangemode": "tozero"})
 
 
 def expiring(table: pa.Table) -> go.Figure:

@@ -238,7 +238,10 @@ class Published:
 
     def points(self, filters: Filters) -> pa.Table:
         return self.ask(
-            "select reward_point_id, expires_in, sum(usable) as usable, sum(vesting) as vesting from analysts._points"
+            "select reward_point_id, expires_in, sum(usable) as usable, sum(vesting) as vesting,"
+            " sum(held - usable - vesting) as not_redeemable,"
+            " cast(round(sum(usable) * max(value_per_point), 2) as decimal(18, 2)) as usable_worth"
+            " from analysts._points"
             f" where definition = $definition and {filters.where()} group by all"
             " order by reward_point_id, expires_in nulls last",
             filters,
@@ -246,8 +249,9 @@ class Published:
 
     def tiers(self, filters: Filters) -> pa.Table:
         return self.ask(
-            "select day, tier_id, level, cast(sum(cards) as bigint) as cards from analysts._tier_months"
-            f" where definition = $definition and {filters.where()} group by all order by day, level, tier_id",
+            "select day, program_id, tier_id, level, cast(sum(cards) as bigint) as cards from analysts._tier_months"
+            f" where definition = $definition and {filters.where()} group by all"
+            " order by day, program_id, level, tier_id",
             filters,
         )
 
@@ -278,6 +282,10 @@ class Published:
             "select reward_point_id, month, cohort, closing, closing_value from analysts._liability"
             " order by reward_point_id, month, cohort nulls last"
         )
+
+    def breakage(self) -> pa.Table:
+        """What of each month of earning is expected to be redeemed, and how that is known."""
+        return self.ask("select * from analysts._breakage order by program_id, reward_point_id, cohort")
 
     # ── one customer ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -19,7 +19,7 @@ from kanta.reading import clear, refresh_analysts_file, shown_by, write_analysts
 PREPARED = (
     "reference.loyalty_cards", "analysts._profiles", "analysts._cube", "analysts._holders", "analysts._cards",
     "analysts._points", "analysts._expiring", "analysts._tier_months", "analysts._outlooks", "analysts._liability",
-    "analysts._opening", "analysts._flows", "analysts._lives",
+    "analysts._breakage", "analysts._opening", "analysts._flows", "analysts._lives",
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def _prepare(home: Home, views: Path, fresh: Path) -> Path:
     state = lake.published()
     with Engine(lake.root / "work", shared=True) as aside, Engine(lake.root / "work", fresh) as engine:
         night = Night(home, lake, aside, "reading", state, state.night)
-        night.attach("rfm._receipts")
+        night.attach("rfm._receipts", "programme.calendar")
         night.define(*PREPARED)
         with engine.at_once():
             for name in PREPARED[1:]:

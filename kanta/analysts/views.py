@@ -113,8 +113,9 @@ def lifetime(book: Published, at: Filters, customer: str) -> Sections:
             "No lifetime value yet: a definition with `lifetime` gets it at a month's end.",
         )
         return
-    refused = [row for row in models.to_pylist() if not row["published"]]
-    note = " ".join(f"**{row['model']} is not published**: {row['reason']}." for row in refused)
+    said = {True: "is published with a warning", False: "is not published"}
+    minded = [row for row in models.to_pylist() if row["reason"]]
+    note = " ".join(f"**{row['model']} {said[row['published']]}**: {row['reason']}." for row in minded)
     found = book.lifetimes(at)
     if found.num_rows:
         yield Section("lifetime_by_segment", note, (charts.alive(book.alive(at)),), found)
@@ -131,18 +132,24 @@ def loyalty(book: Published, at: Filters, customer: str) -> Sections:
     points, tiers = book.points(at), book.tiers(at)
     yield Section(
         "points_outstanding",
-        f"As of {book.business_date}. Vesting points cannot be used yet.",
-        (charts.points(points),),
+        f"As of {book.business_date}, each kind of points by itself. Vesting points cannot be used yet; those that are"
+        " not redeemable buy nothing. Worth is money by the programme's value of a point.",
+        tuple(charts.points(points)),
         points,
     )
     expiring = book.expiring(at)
     yield Section(
         "expiring_soon",
-        "Usable points that go unless they are used; `loyalty.expiring_soon` names the cards.",
+        "Usable points that go unless they are used, from tomorrow on; `loyalty.expiring_soon` names the cards.",
         (charts.expiring(expiring),),
         expiring,
     )
-    yield Section("tiers", "At the end of each month, and tonight.", (charts.tiers(tiers),), tiers)
+    yield Section(
+        "tiers",
+        "By each card's effective tier in a program, at the end of each month and tonight.",
+        (charts.tiers(tiers),),
+        tiers,
+    )
     outlooks = book.outlooks(at)
     yield Section(
         "tier_outlook",
@@ -157,6 +164,13 @@ def loyalty(book: Published, at: Filters, customer: str) -> Sections:
         f"{OF_ALL} Without a cohort: what cards in deficit owe.",
         tuple(charts.liability(owed)),
         owed,
+    )
+    yield Section(
+        "breakage",
+        f"{OF_ALL} What is expected to be redeemed of each month's points (IFRS 15 B46): where older months have lived"
+        " through all of such a life, the share redeemed of them; else the programme's share, or all of it.",
+        (),
+        book.breakage(),
     )
 
 

@@ -8,6 +8,7 @@ What each customer did is SQL (``transforms/rfm/_lifetime_*.sql``); the models s
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 CUSTOMERS = ("rfm._lifetime_customers", "rfm._lifetime_counts", "rfm._lifetime_averages")
 
 HORIZONS = (30, 90, 365)
+
+#: No horizon is foretold that is longer than so many times the time in which customers were seen.
+MOST_AHEAD = 4
+
+#: A tenth of the holdout's customers may be off by chance: by so many standard deviations of a count. Of right models
+#: one in thirty-seven has a tenth beyond it.
+CHANCE = 3.0
 
 #: Of the holdout's customers so many must have bought within the 90 % bounds; below it, the bounds are no bounds.
 LEAST_COVERAGE = 0.80
@@ -71,6 +79,19 @@ class Holdout:
             return f"badly calibrated: {self.coverage:.1%} of customers bought within the 90 % bounds of the holdout"
         return ""
 
+    def tenths_off(self, tolerance: float) -> str:
+        """In words, which tenths of the customers were foretold badly, beyond tolerance and chance; empty when none."""
+        off = [
+            f"tenth {number} of 10 ({expected:.1f} foretold, {bought} made)"
+            for number, (_, expected, bought) in enumerate(self.deciles, start=1)
+            if abs(expected - bought) > max(tolerance * bought, CHANCE * max(expected, 1.0) ** 0.5)
+        ]
+        return (
+            f"customers by expected purchases are off in the holdout of {self.days} days: {', '.join(off)}"
+            if off
+            else ""
+        )
+
 
 def foretell(night: Night) -> bool:
     """Fits the models of each run that is due and defines what rfm.lifetime_models and rfm.lifetime_value read.
@@ -95,7 +116,8 @@ def foretell(night: Night) -> bool:
         gamma, row = _amounts(night, run)
         models.append(key | row)
         if fitted:
-            expectations.append(_expectations(run, fitted, histories, _DAYS[unit]))
+            horizons = models[-2]["diagnostics"]["horizons"]
+            expectations.append(_expectations(run, fitted, histories, _DAYS[unit], horizons))
             amounts.append({"run": run, **(gamma.fit.parameters if gamma else dict.fromkeys("pqv"))})
     _register(night, models, expectations, amounts)
     return True
@@ -124,7 +146,37 @@ def _purchases(
             holdout = held_out(earlier, before, bought, days, unit)
             problem = holdout.problem(tolerance)
     row["diagnostics"] |= {"holdout": holdout.as_dict() if holdout else None}
-    return (None, row | _refused(problem)) if problem else (fitted, row)
+    if problem or holdout is None:
+        return None, row | _refused(problem)
+    horizons, reasons = _holding(float(histories.t.max()) * unit, holdout, tolerance)
+    row["diagnostics"] |= {"horizons": horizons, "status": "warning" if reasons else "published"}
+    if not horizons:
+        return None, row | _refused("; ".join(reasons))
+    return fitted, row | {"reason": "; ".join(reasons) or None}
+
+
+def _holding(seen: float, holdout: Holdout, tolerance: float) -> tuple[list[int], list[str]]:
+    """The horizons that may be published, and what is to be said of the others. ``seen``: days of the oldest customer.
+
+    Where a tenth of the customers was foretold badly, nothing is believed beyond what the holdout could show.
+    """
+    held = [days for days in HORIZONS if days <= MOST_AHEAD * seen]
+    reasons = []
+    if len(held) < len(HORIZONS):
+        reasons.append(
+            f"no horizon over {MOST_AHEAD} times the {seen:.0f} days in which customers were seen is foretold"
+            f" ({_listed(HORIZONS, held)})"
+        )
+    if off := holdout.tenths_off(tolerance):
+        within = [days for days in held if days <= holdout.days]
+        left_out = f"; nothing is foretold beyond the holdout ({_listed(held, within)})" if within != held else ""
+        reasons.append(off + left_out)
+        held = within
+    return held, reasons
+
+
+def _listed(horizons: Sequence[int], held: Sequence[int]) -> str:
+    return "left out: " + ", ".join(f"{days} days" for days in horizons if days not in held)
 
 
 def held_out(model: PurchaseModel, before: Histories, bought: np.ndarray[Any, Any], days: int, unit: float) -> Holdout:
@@ -174,11 +226,18 @@ def _amounts(night: Night, run: int) -> tuple[GammaGamma | None, dict[str, Any]]
     return (None, row | _refused(problem)) if problem else (fitted, row)
 
 
-def _expectations(run: int, model: PurchaseModel, of: Histories, unit: float) -> pa.Table:
-    """One row for each history: p_alive, and for each horizon expected purchases and their bounds."""
+def _expectations(
+    run: int, model: PurchaseModel, of: Histories, unit: float, horizons: Sequence[int] = HORIZONS
+) -> pa.Table:
+    """One row for each history: p_alive, and for each horizon expected purchases and their bounds; else empty."""
     columns: dict[str, Any] = {"run": np.full(len(of.x), run), "x": of.x.astype(np.int64), "t_x": of.t_x, "t": of.t}
     columns["p_alive"] = np.round(model.p_alive(of), 6)
     for days in HORIZONS:
+        if days not in horizons:
+            columns[f"expected_purchases_{days}d"] = pa.nulls(len(of.x), pa.float64())
+            columns[f"purchases_{days}d_low"] = pa.nulls(len(of.x), pa.int64())
+            columns[f"purchases_{days}d_high"] = pa.nulls(len(of.x), pa.int64())
+            continue
         low, high = bounds(model, of, days / unit)
         columns[f"expected_purchases_{days}d"] = np.round(model.expected(of, days / unit), 4)
         columns[f"purchases_{days}d_low"], columns[f"purchases_{days}d_high"] = low, high

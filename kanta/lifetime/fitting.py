@@ -15,13 +15,17 @@ Likelihood = Callable[..., tuple[Floats, list[Floats]]]
 #: Logarithms of parameters stay within these.
 _BOUND = 12.0
 
+#: A parameter whose logarithm is not known better than this (a factor of fifty either way) is not held by the data.
+_LOOSE = 4.0
+
 
 @dataclass(frozen=True)
 class Fit:
     """A maximum: parameters by name, with their standard errors, and the log-likelihood of all customers there.
 
-    ``problem`` says in words why it is none; empty when it is one. ``at_bound`` names parameters that would go on for
-    ever: where nobody ever leaves, say. The others then hold as if that parameter were at its limit.
+    ``problem`` says in words why it is none, or none to be believed; empty when it is one. ``at_bound`` names
+    parameters that would go on for ever, or that nothing in the data holds: where nobody ever leaves, say, and every
+    customer that is lost would be called alive.
     """
 
     names: tuple[str, ...]
@@ -81,17 +85,27 @@ def maximize(
     best = min(ends, key=lambda end: float(end.fun))
     logs = np.asarray(best.x)
     steep = float(np.abs(against(logs)[1]).max())
-    at_bound = tuple(name for name, log in zip(names, logs, strict=True) if abs(log) > _BOUND - 0.1)
+    errors = _errors(against, logs, total)
+    at_bound = tuple(
+        name
+        for name, log, error in zip(names, logs, errors, strict=True)
+        if abs(log) > _BOUND - 0.1 or not error <= _LOOSE
+    )
     problem = ""
     if float(best.fun) >= 1e9:
         problem = "the likelihood cannot be worked out for this data"
-    elif steep > 1e-4 and not at_bound:
+    elif at_bound:
+        problem = (
+            f"the fit stands at the bound of {' and '.join(at_bound)}: the data do not tell it, as where nobody ever"
+            " leaves or all do alike"
+        )
+    elif steep > 1e-4:
         problem = "the search did not converge"
     values = np.exp(logs)
     return Fit(
         names=names,
         values=tuple(float(value) for value in values),
-        errors=tuple(float(value) for value in values * _errors(against, logs, total)),
+        errors=tuple(float(value) for value in values * errors),
         log_likelihood=-float(best.fun) * total,
         steps=int(sum(end.nit for end in ends)),
         problem=problem,

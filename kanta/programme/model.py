@@ -162,6 +162,13 @@ class RewardPoint(Model):
     """Money a point is worth in the accounting currency (liability, what-if); empty: what paying with it gives."""
 
 
+class Liability(Model):
+    """What is known of points owed to members that their own history cannot tell yet (IFRS 15 B46)."""
+
+    ultimate_redemption: Annotated[Decimals, Field(gt=0, le=1, decimal_places=6)] | None = None
+    """Share of points that is redeemed in the end (0.85), where no older points have lived that long; empty: all."""
+
+
 # Date intervals, programs, tiers
 
 
@@ -733,6 +740,8 @@ class Programme(Model):
     """Choices that hold for all programs."""
     reward_points: tuple[RewardPoint, ...] = ()
     """Kinds of points."""
+    liability: Liability = Liability()
+    """What is supposed of points owed to members."""
     date_intervals: tuple[DateInterval, ...] = ()
     """Named intervals for tiers."""
     programs: tuple[Program, ...] = ()

@@ -48,6 +48,7 @@ RELATIONS: dict[str, dict[str, str]] = {
         "quantity_rounding": "VARCHAR", "post_per_sales_line": "BOOLEAN", "return_consumes": "VARCHAR",
         "negative_balance": "VARCHAR", "transfer_expiry": "VARCHAR", "tax_in_basis": "BOOLEAN",
         "charges_in_basis": "BOOLEAN", "gift_cards_in_basis": "BOOLEAN",
+        "ultimate_redemption": "DECIMAL(18,6)",
     },
     # unit_h: the smallest step of the points (100: whole points, 1: cents); maximum_h NULL: no limit;
     # value: money a point is worth in the accounting currency, NULL: nothing says so.
@@ -171,6 +172,7 @@ def _parameters(span: Span) -> Rows:
         *(span.number, span.version.programme.accounting_currency, chosen.loyalty_tender, chosen.quantity_rounding),
         *(chosen.post_per_sales_line, chosen.return_consumes, chosen.negative_balance, chosen.transfer_expiry),
         *(part != "excluded" for part in (basis.tax, basis.charges, basis.gift_cards)),
+        span.version.programme.liability.ultimate_redemption,
     )
 
 

@@ -51,8 +51,8 @@ SECTIONS = (
 
 TABLES = (
     "distribution.session_states", "loyalty.balances", "loyalty.card_tiers", "loyalty.entries", "loyalty.exceptions",
-    "ops.checks", "ops.drops", "ops.quarantine", "ops.runs", "rfm.scores", "rfm.segments", "sales.transactions",
-    *ahead.TABLES, *customers.TABLES,
+    "ops.checks", "ops.drops", "ops.quarantine", "ops.runs", "programme.calendar", "programme.reward_points",
+    "rfm.lifetime_models", "rfm.scores", "rfm.segments", "sales.transactions", *ahead.TABLES, *customers.TABLES,
 )  # fmt: skip
 
 

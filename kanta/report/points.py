@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from kanta.report.nights import Window
 
@@ -42,7 +42,10 @@ class Roll:
 
 @dataclass(frozen=True)
 class Held:
-    """What cards hold by loyalty.balances: how many cards, their sum, and what it is made of."""
+    """What cards hold by loyalty.balances: how many cards, their sum, and what it is made of.
+
+    ``expiring``: usable points that go within 30 days, but for those that are gone when stores open.
+    """
 
     cards: int = 0
     balance: Decimal = Decimal(0)
@@ -56,7 +59,8 @@ class Held:
 class Points:
     """One reward point of a program: the night, the month, what cards hold, and the outstanding points day by day.
 
-    ``entries``: how many were ever posted.
+    ``entries``: how many were ever posted. ``redeemable``: whether they can pay; ``value``: money each is worth, by
+    the programme in force; None: it does not say.
     """
 
     program_id: str
@@ -66,12 +70,19 @@ class Points:
     entries: int
     held: Held
     outstanding: list[Decimal]
+    redeemable: bool
+    value: Decimal | None
 
     @property
     def places(self) -> int:
         """Decimals to show: none where there are only whole points."""
         shown = [self.night.opening, self.month.opening, *self.night.movements.values(), *self.month.movements.values()]
         return 2 if any(amount % 1 for amount in shown) else 0
+
+    @property
+    def worth(self) -> Decimal | None:
+        """Money that what can be used now is worth, to the cent."""
+        return None if self.value is None else (self.held.usable * self.value).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
     @property
     def ties(self) -> bool:
@@ -97,6 +108,7 @@ def read(window: Window) -> list[Points]:
     ):
         posted.setdefault((program, point), []).append((kind, day, amount, entries))
     held = {row[:2]: Held(*row[2:]) for row in window.rows(_HELD)}
+    redeemable = dict(window.rows(_REDEEMABLE))
     return [
         Points(
             *key,
@@ -105,6 +117,8 @@ def read(window: Window) -> list[Points]:
             entries=sum(entries for *_, entries in movements),
             held=held.get(key, Held()),
             outstanding=_outstanding(movements, night),
+            redeemable=key[1] in redeemable,
+            value=redeemable.get(key[1]),
         )
         for key, movements in posted.items()
     ]
@@ -112,16 +126,25 @@ def read(window: Window) -> list[Points]:
 
 _HELD = """
 select
-    program_id,
-    reward_point_id,
+    balances.program_id,
+    balances.reward_point_id,
     count(*),
-    sum(available + unvested),
+    sum(available + balances.unvested),
     sum(available + deficit),
-    sum(unvested),
+    sum(balances.unvested),
     sum(deficit),
-    sum(expiring_30d)
-from loyalty.balances
-group by program_id, reward_point_id
+    coalesce(sum(expiring.expiring_30d), 0)
+from loyalty.balances as balances
+left join loyalty.expiring_soon as expiring using (card_id, program_id, reward_point_id)
+group by balances.program_id, balances.reward_point_id
+"""
+
+#: What can pay by the programme in force on the night, and what each point of it is worth.
+_REDEEMABLE = """
+select points.reward_point_id, points.value
+from programme.reward_points as points
+inner join programme.calendar as calendar using (version)
+where calendar.business_date = $night and points.redeemable
 """
 
 

@@ -25,6 +25,7 @@ NIGHT = date(2026, 1, 31)
         "not (language is null) and lower(country) like 'f%'",
         "last_purchase_on >= business_date - interval 30 day",
         "last_purchase_on >= date '2026-01-01' and expected_value_90d * 2 > 50",
+        "points_value > 20",
         "true",
     ],
 )
@@ -120,18 +121,76 @@ def test_a_phone_is_no_email(engine: Engine) -> None:
     assert chosen(engine, "phone").rows["value"].to_pylist() == ["+358401"]
 
 
-def test_the_control_group_is_stable_and_about_as_large_as_asked(engine: Engine) -> None:
-    many = 4000
+def crowd(engine: Engine, many: int) -> None:
+    """So many customers with a mail address each."""
     who, loyal = [f"C{n}" for n in range(many)], ["Loyal"] * many
     engine.register(
         "audience.customers", pa.table({"customer_id": who, "segment": loyal, "language": loyal, "tier": loyal})
     )
     listed = {"customer_id": who, "kind": ["email"] * many, "value": [f"{name}@x.fi" for name in who]}
     engine.register("marketing.contact_list", pa.table(listed))
-    first = chosen(engine, control="12.5", campaign="spring").rows
-    assert first.equals(chosen(engine, control="12.5", campaign="spring").rows)
-    assert 400 < first["group"].to_pylist().count("control") < 600
-    assert chosen(engine, control="12.5", campaign="summer").rows["group"] != first["group"]
+
+
+def held_back(engine: Engine, control: str, campaign: str = "spring") -> set[str]:
+    rows = chosen(engine, control=control, campaign=campaign).rows.to_pylist()
+    return {row["customer_id"] for row in rows if row["group"] == "control"}
+
+
+@pytest.mark.parametrize(
+    ("many", "control", "held"),
+    [
+        (23, "10", 2), (25, "10", 3), (24, "10", 2), (1, "10", 1), (4, "10", 1), (4000, "12.5", 500), (23, "0", 0),
+        (1000, "0.05", 1), (3000, "0.05", 2), (10, "99.99", 10), (0, "10", 0),
+    ],
+)  # fmt: skip
+def test_the_control_group_is_exactly_the_share_rounded_half_up_and_one_at_least(
+    engine: Engine, many: int, control: str, held: int
+) -> None:
+    crowd(engine, many)
+    assert len(held_back(engine, control)) == held
+
+
+def test_the_control_group_is_the_same_each_time_and_another_for_another_campaign(engine: Engine) -> None:
+    crowd(engine, 400)
+    assert held_back(engine, "10") == held_back(engine, "10") < held_back(engine, "20"), "ranked by one hash"
+    assert held_back(engine, "10") != held_back(engine, "10", "summer")
+
+
+def test_those_left_out_are_not_held_back(engine: Engine) -> None:
+    """Of nine who match two may be written to; one of them is held back, whoever else ranks before."""
+    found = chosen(engine, control="10")
+    assert found.counts() == {"matching": 9, "target": 1, "control": 1}
+
+
+@pytest.mark.parametrize(("many", "control", "warned"), [(23, "10", True), (500, "10", False), (500, "9.7", True)])
+def test_groups_too_small_to_show_an_effect_are_warned_of(
+    engine: Engine, many: int, control: str, warned: bool
+) -> None:
+    crowd(engine, many)
+    warnings = chosen(engine, control=control).warnings
+    assert bool(warnings) == warned, warnings
+    assert not warned or "too small to show an effect" in warnings[0]
+    assert chosen(engine).warnings == (), "no control group, no warning"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("p_alive > 0.5 and segment = 'x'", ["p_alive: bg_nbd of 2026-01-31 is not published: at its bound"]),
+        ("expected_value_365d > 9", [
+            "expected_value_365d: bg_nbd of 2026-01-31 is not published: at its bound",
+            "expected_value_365d: gamma_gamma of 2026-01-31 is published with a warning: so far",
+        ]),
+        ("segment = 'x'", []),
+    ],
+)  # fmt: skip
+def test_a_condition_on_what_is_foretold_is_told_why_it_is_not(engine: Engine, text: str, said: list[str]) -> None:
+    models = [(NIGHT, "bg_nbd", False, "at its bound"), (NIGHT, "gamma_gamma", True, "so far"),
+              (date(2025, 12, 31), "bg_nbd", True, None)]  # fmt: skip
+    columns = ("as_of", "model", "published", "reason")
+    rows = [{"definition": "retail", **dict(zip(columns, row, strict=True))} for row in models]
+    engine.register("rfm.lifetime_models", pa.Table.from_pylist(rows))
+    assert audience._not_foretold(engine, audience.condition(text), "retail") == said
 
 
 def test_a_condition_that_is_no_yes_or_no_is_refused(engine: Engine) -> None:

@@ -82,6 +82,18 @@ def test_orders_invoiced_before_count_as_they_were_known_on_the_day(make) -> Non
     assert center.rows("call_center.fraud_checks", "order_id", "score") == [("O1", 1), ("O2", 0)]
 
 
+def test_a_rule_that_names_a_coupon_means_it_however_it_is_spelled(make) -> None:  # type: ignore[no-untyped-def]
+    """As head office writes it; a code nobody gave out is known by its folded form."""
+    condition = "coupon_code = 'THANKS10' or coupon_code = 'none of ours'"
+    center = make(fraud=rule(condition, "line"))
+    center.land("2020-01-01", "hq", coupons=[{"coupon_code": "THANKS10"}])
+    codes = ["THANKS10", " thanks10\u00a0", "ＴＨＡＮＫＳ１０", "THANKS1", "None of OURS ", None]
+    center.order("2020-01-01", lines=[{"line_no": n, "coupon_code": code} for n, code in enumerate(codes, start=1)])
+    center.night("2020-01-01")
+    found = center.rows("call_center.fraud_matches", "line_no", "rule")
+    assert found == [(1, "r"), (2, "r"), (3, "r"), (5, "r")]
+
+
 def test_unknown_is_not_true_whatever_is_around_it(make) -> None:  # type: ignore[no-untyped-def]
     """Empty, divided by zero and too large to work out."""
     conditions = {

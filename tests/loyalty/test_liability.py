@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from kanta import models, verify
 from kanta.engine import Engine
@@ -89,78 +90,211 @@ def test_a_posting_stands_in_the_cohorts_of_its_lots_and_what_is_owed_in_a_line_
 # ── what will be redeemed ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def rolled(cohort: int, month: int, earned: int = 0, redeemed: int = 0, expired: int = 0) -> Row:
-    moved = {"earned": Decimal(earned), "redeemed": Decimal(-redeemed), "expired": Decimal(-expired)}
+def month(number: int) -> date:
+    """The first day of a month, counted from January 2025."""
+    return date(2025 + (number - 1) // 12, (number - 1) % 12 + 1, 1)
+
+
+def rolled(cohort: int, at: int, earned: str = "0", redeemed: str = "0", expired: str = "0", **more: Any) -> Row:
+    moved = {"earned": Decimal(earned), "redeemed": -Decimal(redeemed), "expired": -Decimal(expired)}
     others = ("adjusted", "returned", "transferred", "refunded", "written_off", "corrected")
     return {
-        **POINT, "cohort": date(2026, cohort, 1), "month": date(2026, month, 1), "value_per_point": Decimal("0.01"),
-        **dict.fromkeys(others, Decimal(0)), **moved,
+        **POINT, "cohort": month(cohort), "month": month(at), "value_per_point": Decimal("0.01"),
+        **dict.fromkeys(others, Decimal(0)), **moved, **more,
     }  # fmt: skip
 
 
-#: Cumulative: 100, 200, 240 and 240 of 1000; 50, 120, 138; 80, 160; nothing yet.
-TRIANGLE = [
-    rolled(1, 1, 1000, 100), rolled(1, 2, 0, 100), rolled(1, 3, 0, 40), rolled(1, 4),
-    rolled(2, 2, 600, 50), rolled(2, 3, 0, 70), rolled(2, 4, 0, 18),
-    rolled(3, 3, 500, 80), rolled(3, 4, 0, 80),
-    rolled(4, 4, 400),
-]  # fmt: skip
-
-
-def test_a_cohort_goes_on_as_those_before_it_did(engine: Engine) -> None:
-    give(engine, "loyalty.liability", TRIANGLE)
-    curves = {(r["cohort"].month, r["age"]): r for r in asked(engine, "loyalty.redemption_curves")}
-    assert [str(curves[1, age]["factor"]) for age in (0, 1, 2)] == ["2.086956", "1.181250", "1.000000"]
-    # 480 / 230 = (200 + 120 + 160) / (100 + 50 + 80); 378 / 320 = (240 + 138) / (200 + 120)
-    assert [(curves[3, age]["observed"], str(curves[3, age]["redeemed"])) for age in range(4)] == [
-        (True, "80.00"), (True, "160.00"), (False, "189.00"), (False, "189.00"),
+def lived(rows: list[Row], months: int | None) -> list[Row]:
+    """A lot for each cohort and kind of point, from its first day on, that expires so many months later."""
+    return [
+        {
+            "lot_id": f"{point} {cohort}", "seq": 1, "program_id": "club", "reward_point_id": point,
+            "earned_on": cohort, "usable_from": cohort, "points": Decimal(1),
+            "expires_on": None if months is None else month((cohort.year - 2025) * 12 + cohort.month + months),
+        }
+        for point, cohort in sorted({(row["reward_point_id"], row["cohort"]) for row in rows})
     ]  # fmt: skip
-    assert not [key for key in curves if key[0] == 4 and key[1] > 0 and curves[key]["redeemed"]]
 
 
-def test_what_is_not_redeemed_in_the_end_is_breakage_and_the_rest_is_worth_its_value(engine: Engine) -> None:
-    give(engine, "loyalty.liability", TRIANGLE)
-    engine.define(
-        "loyalty.redemption_curves", models.models()["loyalty.redemption_curves"].sql, {"business_date": NIGHT}
-    )
-    found = {row["cohort"].month: row for row in asked(engine, "loyalty.breakage")}
-    figures = ("method", "ultimate", "breakage", "redemption_rate", "expected_value")
-    assert {month: [str(row[name]) for name in figures] for month, row in found.items()} == {
-        1: ["chain_ladder", "240.00", "760.00", "0.240000", "0.00"],
-        2: ["chain_ladder", "138.00", "462.00", "0.230000", "0.00"],
-        3: ["chain_ladder", "189.00", "311.00", "0.378000", "0.29"],
-        # 567 of 2100 by the others
-        4: ["share_of_others", "108.00", "292.00", "0.270000", "1.08"],
-    }
+def foretold(
+    engine: Engine, rows: list[Row], day: date, months: int | None = 12, name: str = "loyalty.breakage"
+) -> dict[date, Row]:
+    """What is estimated of each cohort, when the month of ``day`` is over."""
+    give(engine, "loyalty.liability", rows)
+    give(engine, "loyalty.lot_postings", lived(rows, months))
+    last = date(day.year + day.month // 12, day.month % 12 + 1, 1) - timedelta(days=1)
+    for step in ("loyalty._cohort_lives", "loyalty.redemption_curves", "loyalty._redemption_estimates"):
+        engine.define(step, models.models()[step].sql, {"business_date": last})
+    return {row["cohort"]: row for row in asked(engine, name, last)}
 
 
-def test_what_is_expired_can_no_longer_be_redeemed(engine: Engine) -> None:
-    give(engine, "loyalty.liability", [*TRIANGLE, rolled(3, 4, expired=330)])
-    engine.define(
-        "loyalty.redemption_curves", models.models()["loyalty.redemption_curves"].sql, {"business_date": NIGHT}
-    )
-    third = next(row for row in asked(engine, "loyalty.breakage") if row["cohort"].month == 3)
-    assert (third["outstanding"], third["ultimate"]) == (10, 170)
+def programme(engine: Engine, prior: str | None = None, redeemable: bool = True) -> None:
+    points = [{"id": "points", "type": "quantity", "redeemable": redeemable, "value": "0.01"}]
+    content = {"accounting_currency": "USD", "reward_points": points}
+    if prior:
+        content["liability"] = {"ultimate_redemption": prior}
+    days = [month(number) - timedelta(days=1) for number in range(2, 60)]
+    for name, rows in relations([Version.of(Programme.model_validate(content), date(1, 1, 1))], days).items():
+        engine.register(name, rows)
 
 
-def test_a_cohort_whose_next_month_nobody_can_tell_takes_the_share_of_the_others(engine: Engine) -> None:
-    """March redeemed at once, February only in its second month: from nothing there is no factor to that."""
-    given = [rolled(2, 2, earned=1000), rolled(2, 3, redeemed=300), rolled(3, 3, earned=500, redeemed=50)]
-    give(engine, "loyalty.liability", given)
-    model = models.models()["loyalty.redemption_curves"]
-    engine.define("loyalty.redemption_curves", model.sql, {"business_date": date(2026, 3, 31)})
-    found = {row["cohort"].month: row for row in asked(engine, "loyalty.breakage", date(2026, 3, 31))}
-    assert {month: (row["method"], row["ultimate"]) for month, row in found.items()} == {
-        2: ("chain_ladder", 300),
-        3: ("share_of_others", 150),  # not 50, as if nobody redeemed later than at once
-    }
+#: Three cohorts that ended at 62, 58 and 60 % after twelve months, of which one redeemed late.
+OLDER = [
+    rolled(1, 1, "1000", "100"), rolled(1, 12, "0", "520"), rolled(1, 14, expired="380"),
+    rolled(2, 2, "1000", "0"), rolled(2, 3, "0", "580"), rolled(2, 15, expired="420"),
+    rolled(3, 3, "1000", "600"), rolled(3, 16, expired="400"),
+]  # fmt: skip
+YOUNG = [rolled(16, 16, "1000", "100"), rolled(16, 17, redeemed="150"), rolled(16, 18, redeemed="50")]
+
+
+def figures(row: Row, *names: str) -> list[Any]:
+    return [str(row[name]) if isinstance(row[name], Decimal) else row[name] for name in names]
+
+
+def test_without_older_cohorts_all_that_is_held_will_be_redeemed(engine: Engine) -> None:
+    """2 of 12 months seen, 30 % redeemed: 700 are expected, however little came in the last month."""
+    programme(engine)
+    row = foretold(engine, YOUNG, month(18))[month(16)]
+    assert figures(
+        row, "method", "older_cohorts", "months_seen", "months_of_life", "ultimate", "ultimate_low", "ultimate_high",
+        "breakage", "redemption_rate", "expected_value",
+    ) == ["no_evidence", 0, 2, 12, "1000.00", "300.00", "1000.00", "0.00", "1.000000", "7.00"]  # fmt: skip
+
+
+def test_older_cohorts_that_have_ended_say_what_will_be_redeemed(engine: Engine) -> None:
+    """62, 58 and 60 % make 60 % of the points; of that 30 % is redeemed already."""
+    programme(engine)
+    row = foretold(engine, [*OLDER, *YOUNG], month(18))[month(16)]
+    assert figures(row, "method", "older_cohorts", "ultimate", "breakage", "redemption_rate", "expected_value") == [
+        "share_of_older", 3, "600.00", "400.00", "0.600000", "3.00",
+    ]  # fmt: skip
+    # 300 and nothing more, as the second and third went on from their second month; 300 + 700 x 520 / 900 as the first
+    assert figures(row, "ultimate_low", "ultimate_high") == ["300.00", "704.44"]
+
+
+def test_the_share_counts_points_not_cohorts_and_is_rounded_half_up(engine: Engine) -> None:
+    programme(engine)
+    older = [rolled(1, 1, "3000", "1000"), rolled(1, 14, expired="2000"), rolled(2, 2, "1", "1")]
+    row = foretold(engine, [*older, rolled(16, 16, "100.01", "0")], month(18))[month(16)]
+    assert str(row["ultimate"]) == "33.36"  # 100.01 x 1001 / 3001 = 33.3589…, not 66.67
+
+
+@pytest.mark.parametrize("months", [12, None])
+def test_where_older_cohorts_have_not_lived_through_it_the_rest_counts_in_full(
+    engine: Engine, months: int | None
+) -> None:
+    """Six of twelve months seen of the oldest, and for ever of those that never expire: no breakage."""
+    programme(engine)
+    rows = [rolled(1, 1, "1000", "100"), rolled(1, 3, expired="50"), rolled(4, 4, "500", "50")]
+    found = foretold(engine, rows, month(7), months)
+    assert {row["method"] for row in found.values()} == {"no_evidence"}
+    assert [str(found[month(cohort)]["ultimate"]) for cohort in (1, 4)] == ["950.00", "500.00"]
+
+
+def test_points_that_live_longer_than_the_older_ones_did_have_no_evidence(engine: Engine) -> None:
+    programme(engine)
+    rows = [*OLDER, *YOUNG]
+    foretold(engine, rows, month(18))
+    lots = lived(OLDER, 12) + lived(YOUNG, 24)
+    give(engine, "loyalty.lot_postings", lots)
+    day = month(19) - timedelta(days=1)
+    for step in ("loyalty._cohort_lives", "loyalty._redemption_estimates"):
+        engine.define(step, models.models()[step].sql, {"business_date": day})
+    row = next(row for row in asked(engine, "loyalty.breakage", day) if row["cohort"] == month(16))
+    assert figures(row, "method", "months_of_life", "ultimate") == ["no_evidence", 24, "1000.00"]
+
+
+def test_a_cohort_is_taught_by_older_ones_only(engine: Engine) -> None:
+    """The older of two is not told by the younger, though that is over: it lived a month, the older will a year."""
+    programme(engine)
+    foretold(engine, [rolled(1, 1, "1000", "10"), rolled(2, 2, "1000", "900"), rolled(2, 4, expired="100")], month(5))
+    lots = lived([rolled(1, 1)], 12) + lived([rolled(2, 2)], 1)
+    give(engine, "loyalty.lot_postings", lots)
+    day = month(6) - timedelta(days=1)
+    for step in ("loyalty._cohort_lives", "loyalty._redemption_estimates"):
+        engine.define(step, models.models()[step].sql, {"business_date": day})
+    found = {row["cohort"]: figures(row, "method", "ultimate") for row in asked(engine, "loyalty.breakage", day)}
+    assert found == {month(1): ["no_evidence", "1000.00"], month(2): ["ended", "900.00"]}
+
+
+def test_what_has_expired_or_been_redeemed_in_whole_is_known_and_not_estimated(engine: Engine) -> None:
+    programme(engine)
+    found = foretold(engine, [*OLDER, *YOUNG, rolled(17, 17, "40", "40")], month(18))
+    ended = {cohort: figures(row, "method", "ultimate", "expected_value") for cohort, row in found.items()}
+    assert ended == {
+        month(1): ["ended", "620.00", "0.00"], month(2): ["ended", "580.00", "0.00"],
+        month(3): ["ended", "600.00", "0.00"], month(16): ["share_of_older", "600.00", "3.00"],
+        month(17): ["ended", "40.00", "0.00"],
+    }  # fmt: skip
+
+
+def test_a_cohort_that_has_redeemed_more_than_older_ones_ever_did_still_goes_on(engine: Engine) -> None:
+    """65 % after two months where the others ended at 60: as they did, 520 of the 2400 they had left then come."""
+    programme(engine)
+    row = foretold(engine, [*OLDER, rolled(16, 16, "1000", "650")], month(18))[month(16)]
+    # left after two months: 900, 420 and 400; of these 1720 came 520: 350 x 520 / 1720 = 105.81
+    assert figures(row, "method", "ultimate", "expected_value") == ["pace_of_older", "755.81", "1.06"]
+
+
+def test_the_programme_may_say_what_to_expect_where_there_is_no_evidence(engine: Engine) -> None:
+    programme(engine, prior="0.85")
+    found = foretold(engine, [*YOUNG, rolled(17, 17, "99.99", "90")], month(18))
+    assert figures(found[month(16)], "method", "ultimate", "ultimate_low", "ultimate_high", "expected_value") == [
+        "prior", "850.00", "300.00", "1000.00", "5.50",
+    ]  # fmt: skip
+    assert str(found[month(17)]["ultimate"]) == "90.00"  # never less than is redeemed: 84.99
+    assert foretold(engine, [*OLDER, *YOUNG], month(18))[month(16)]["method"] == "share_of_older", "evidence goes first"
+    assert str(foretold(engine, YOUNG, month(18), None)[month(16)]["ultimate"]) == "850.00", "also where none expire"
+
+
+def test_an_estimate_is_never_more_than_is_held_nor_less_than_is_redeemed(engine: Engine) -> None:
+    programme(engine)
+    gone = [*OLDER, *YOUNG, rolled(16, 18, expired="650")]
+    row = foretold(engine, gone, month(18))[month(16)]
+    assert figures(row, "method", "outstanding", "ultimate", "ultimate_high") == [
+        "share_of_older", "50.00", "350.00", "350.00",
+    ]  # fmt: skip
 
 
 def test_a_month_that_is_not_over_teaches_nothing(engine: Engine) -> None:
-    give(engine, "loyalty.liability", TRIANGLE)
-    rows = asked(engine, "loyalty.redemption_curves", date(2026, 4, 29))
-    assert max(row["age"] for row in rows if row["observed"]) == 2
-    assert not [row for row in rows if row["cohort"].month == 4]
+    programme(engine)
+    foretold(engine, OLDER, month(13))
+    late = month(14) - timedelta(days=2)
+    ages = [row["age"] for row in asked(engine, "loyalty.redemption_curves", late) if row["cohort"] == month(1)]
+    assert max(ages) == 11
+    rows = [*OLDER[:2], *OLDER[3:5], rolled(13, 13, "1000", "0")]
+    found = foretold(engine, rows, month(13))
+    assert found[month(13)]["method"] == "share_of_older"  # the first has lived through its year on the last day
+    assert found[month(13)]["older_cohorts"] == 1
+
+
+def test_points_that_cannot_be_redeemed_have_no_estimate_and_no_worth(engine: Engine) -> None:
+    programme(engine, prior="0.85", redeemable=False)
+    row = foretold(engine, YOUNG, month(18))[month(16)]
+    empty = ("method", "older_cohorts", "ultimate", "ultimate_low", "ultimate_high", "breakage", "redemption_rate")
+    assert figures(row, *empty) == [None] * len(empty)
+    assert figures(row, "earned", "redeemed", "outstanding", "expected_value") == ["1000.00", "300.00", "700.00", None]
+
+
+def test_last_years_estimate_stands_beside_what_came(engine: Engine) -> None:
+    """At the end of month 18 the 16th was expected at 60 %; two years later it is known to have ended at 71 %."""
+    programme(engine)
+    later = [rolled(16, 20, redeemed="410"), rolled(16, 29, expired="290"), rolled(20, 20, "100", "10")]
+    found = foretold(engine, [*OLDER, *YOUNG, *later], month(30), name="loyalty.breakage_backtest")
+    assert list(found) == [month(16)], "the older had ended, the 20th was not there"
+    assert figures(
+        found[month(16)], "estimated_on", "method", "months_seen", "held_then", "expected_then", "redeemed_since",
+        "held_now", "difference",
+    ) == [
+        month(19) - timedelta(days=1), "share_of_older", 2, "700.00", "300.00", "410.00", "0.00", "110.00",
+    ]  # fmt: skip
+    assert foretold(engine, YOUNG, month(18), name="loyalty.breakage_backtest") == {}, "a year ago there was nothing"
+
+
+def test_the_share_is_read_from_the_programme() -> None:
+    for wrong in ("0", "1.01", "-0.5", "0.1234567"):
+        with pytest.raises(ValidationError):
+            Programme.model_validate({"accounting_currency": "USD", "liability": {"ultimate_redemption": wrong}})
 
 
 # ── the split of a sale ──────────────────────────────────────────────────────────────────────────────────────────
@@ -264,6 +398,7 @@ def test_the_views_answer_over_a_published_lake(home: Home) -> None:
         "liability",
         "redemption_curves",
         "breakage",
+        "breakage_backtest",
         "revenue_split",
         "deferred_revenue",
         "expiring_soon",

@@ -49,7 +49,7 @@ def engine(tmp_path: Path) -> Iterable[Engine]:
 # ── what expires ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_expires_soon_is_added_up_to_the_last_day_of_each_span(engine: Engine) -> None:
+def test_what_expires_soon_is_added_up_to_the_last_day_of_each_span_from_tomorrow_on(engine: Engine) -> None:
     def lot(number: int, days: int | None, points: str, taken: str = "0", usable: int = 0) -> Row:
         expires = None if days is None else NIGHT + timedelta(days=days)
         return {
@@ -58,12 +58,12 @@ def test_what_expires_soon_is_added_up_to_the_last_day_of_each_span(engine: Engi
             "points": Decimal(points), "taken": Decimal(taken),
         }  # fmt: skip
 
-    days = [(0, "1"), (30, "2"), (31, "4"), (60, "8"), (61, "16"), (90, "32"), (91, "64"), (None, "128")]
+    days = [(0, "256"), (1, "1"), (30, "2"), (31, "4"), (60, "8"), (61, "16"), (90, "32"), (91, "64"), (None, "128")]
     lots = [lot(number, *given) for number, given in enumerate(days)]
     lots += [lot(20, 10, "100", taken="99.50"), lot(21, 40, "7", usable=1)]
     give(engine, "loyalty.open_lots", lots)
     (row,) = asked(engine, "loyalty.expiring_soon")
-    assert row["next_expiry"] == NIGHT
+    assert row["next_expiry"] == NIGHT + timedelta(days=1), "what goes with the night is gone by morning"
     spans = [str(row[name]) for name in ("expiring_30d", "expiring_60d", "expiring_90d", "unvested_90d")]
     assert spans == ["3.50", "15.50", "63.50", "7.00"], row
 

@@ -149,6 +149,22 @@ def test_segments_come_best_first_with_customers_by_recency_and_frequency(found:
     assert analysis.grid == {(5, 5): 2, (1, 1): 1}
 
 
+def test_why_lifetime_value_is_not_published_is_on_the_page(own_nights: Books) -> None:
+    day = NIGHT + timedelta(days=1)
+    of = {"definition": "retail", "as_of": day, "unit": "week", "customers": 9, "repeat_customers": 9}
+    own_nights.night(day, {
+        "rfm.segments": [segment("New", 1, "1", "1.00", day=day)],
+        "rfm.lifetime_models": [
+            {**of, "model": "bg_nbd", "published": False, "reason": "the fit stands at the bound of a"},
+            {**of, "model": "gamma_gamma", "published": True, "reason": None},
+        ],
+    })  # fmt: skip
+    found = report.of_night(own_nights.home)
+    (analysis,) = found.analyses
+    assert [(each.model, each.published) for each in analysis.lifetimes] == [("bg_nbd", False)]
+    assert "bg_nbd is not published: the fit stands at the bound of a." in report.html(found)
+
+
 def test_packages_show_the_newest_session_failed_ones_first_and_what_the_store_applied(found: report.Report) -> None:
     sessions = [(s.database, s.sequence, s.state, s.applied) for s in found.sessions]
     assert sessions == [("DB2", 1, "apply_failed", None), ("DB1", 2, "available", BEFORE)]

@@ -187,6 +187,12 @@ def test_the_holdout_of_cdnow_is_foretold(night: Rehearsal) -> None:
     assert holdout["customers"] == 2357
     assert holdout["coverage_90"] > 0.9
     assert holdout["expected"] == pytest.approx(holdout["bought"], rel=0.15)
+    # those who are expected least bought twice as often: said, and nothing beyond the holdout is foretold
+    assert "tenth 1 of 10" in row["reason"]
+    assert json.loads(row["diagnostics"])["horizons"] == [30, 90]
+    values = night.rows("rfm.lifetime_value")
+    assert {value["expected_purchases_365d"] for value in values} == {None}
+    assert all(value["expected_purchases_90d"] is not None for value in values)
 
 
 def test_the_histories_of_the_published_fixtures_come_out(night: Rehearsal) -> None:
@@ -237,6 +243,19 @@ def test_one_customer_has_no_distribution(night: Rehearsal, model: str) -> None:
     assert "1 customer has bought on a second day" in reasons(night)[model]
 
 
+def leavers(customers: int = 300, *, first: date = date(2025, 1, 1), within: int = 200) -> Iterator[Row]:
+    """Customers who buy every few weeks, and of whom after each purchase one in nine leaves."""
+    chance = Random(3)  # noqa: S311
+    for number in range(customers):
+        every, leave, spends = 2 + chance.gammavariate(2, 10), chance.betavariate(1, 8), chance.gammavariate(3, 12)
+        day = first + timedelta(days=chance.randrange(within))
+        while day <= END_OF_MARCH:
+            yield sale(f"K{number}", day, f"{spends * chance.uniform(0.3, 1.7):.2f}")
+            if chance.random() < leave:
+                break
+            day += timedelta(days=1 + int(chance.expovariate(1 / every)))
+
+
 def buyers() -> Iterator[Row]:
     """Fifty customers who buy every few days, one seldomer than the other, and never leave."""
     chance = Random(5)  # noqa: S311
@@ -248,23 +267,86 @@ def buyers() -> Iterator[Row]:
 
 
 def test_a_badly_calibrated_model_is_refused(night: Rehearsal) -> None:
-    # From one day on all but one stay away: what came before cannot foretell that.
-    rows = list(buyers())
-    night.facts([row for row in rows if row["business_date"] < date(2026, 1, 5) or row["customer_id"] == "K7"])
+    # From one day on every other one stays away: what came before cannot foretell that.
+    rows = list(leavers())
+    night.facts([row for row in rows if row["business_date"] < date(2026, 1, 5) or int(row["customer_id"][1:]) % 2])
     night.score([{"lifetime": {}}], END_OF_MARCH)
     assert "badly calibrated" in reasons(night)["bg_nbd"]
 
 
 def test_returns_above_purchases_give_no_amount_and_no_nan(night: Rehearsal) -> None:
-    night.facts([*buyers(), sale("K0", date(2026, 3, 3), "-99999.00")])
+    night.facts([
+        *leavers(), sale("K3", END_OF_MARCH - timedelta(days=1), "-99999.00"), sale("K3", END_OF_MARCH, "1.00"),
+    ])  # fmt: skip
     night.score([{"lifetime": {"tolerance": 1}}], END_OF_MARCH)
     rows = {row["customer_id"]: row for row in night.rows("rfm.lifetime_value")}
-    assert len(rows) == 50
-    assert rows["K0"]["average_repeat_purchase"] < 0
-    assert rows["K0"]["expected_average_purchase"] is None
-    assert rows["K0"]["expected_value_90d"] is None
-    assert rows["K0"]["expected_purchases_90d"] > 0
+    assert len(rows) == 300
+    assert rows["K3"]["average_repeat_purchase"] < 0
+    assert rows["K3"]["expected_average_purchase"] is None
+    assert rows["K3"]["expected_value_90d"] is None
+    assert rows["K3"]["expected_purchases_90d"] > 0
     assert rows["K1"]["expected_value_90d"] > 0
+
+
+@pytest.mark.parametrize("model", ["bg_nbd", "pareto_nbd"])
+def test_a_fit_at_its_bound_is_not_published(night: Rehearsal, model: str) -> None:
+    """Nobody ever left, so the fit would call customers alive for ever: also the one who stays away from now on."""
+    night.facts([row for row in buyers() if row["customer_id"] != "K9" or row["business_date"] < date(2025, 12, 1)])
+    night.score([{"lifetime": {"model": model}}], END_OF_MARCH)
+    reason = reasons(night)[model]
+    assert "the fit stands at the bound of" in reason
+    assert "nobody ever leaves" in reason
+
+
+def test_amounts_at_their_bound_are_no_fit_either() -> None:
+    """All spend the same on average: nothing says how far averages lie apart."""
+    x = np.tile(np.arange(1.0, 11.0), 10)
+    fit = GammaGamma.fitted(x, 20 + np.arange(100.0) / 1e6, np.ones(100)).fit
+    assert "the fit stands at the bound of" in fit.problem
+
+
+def test_a_horizon_of_more_than_four_times_what_was_seen_is_left_out(night: Rehearsal) -> None:
+    """The oldest customer came 80 days ago: 320 days may be foretold, 365 may not."""
+    night.facts(list(leavers(600, first=END_OF_MARCH - timedelta(days=80), within=40)))
+    night.score([{"lifetime": {"holdout_days": 20, "tolerance": 1}}], END_OF_MARCH)
+    (row,) = night.rows("rfm.lifetime_models", where="model = 'bg_nbd'")
+    assert row["published"], row["reason"]
+    assert "no horizon over 4 times the 80 days" in row["reason"]
+    assert "left out: 365 days" in row["reason"]
+    assert json.loads(row["diagnostics"])["horizons"] == [30, 90]
+    assert json.loads(row["diagnostics"])["status"] == "warning"
+    values = night.rows("rfm.lifetime_value")
+    assert len(values) == 600
+    of = ("expected_purchases_365d", "purchases_365d_low", "purchases_365d_high", "expected_value_365d")
+    assert {row[name] for row in values for name in of} == {None}
+    assert all(row["expected_purchases_90d"] is not None for row in values)
+
+
+def tenths(*off: tuple[float, int]) -> lifetime.Holdout:
+    """A holdout of 90 days of which the first tenths are off, the rest foretold to the point."""
+    deciles = [(40, expected, bought) for expected, bought in [*off, *[(100.0, 100)] * (10 - len(off))]]
+    bought = sum(bought for _, _, bought in deciles)
+    return lifetime.Holdout(90, 400, sum(expected for _, expected, _ in deciles), bought, 0.95, tuple(deciles))
+
+
+@pytest.mark.parametrize(
+    ("off", "said", "horizons"),
+    [
+        ([(100.0, 140), (140.0, 100)], "tenth 1 of 10 (100.0 foretold, 140 made), tenth 2 of 10 (140.0", [30, 90]),
+        ([(100.0, 110)], "", [30, 90, 365]),  # within a tolerance of 25 %
+        ([(10.0, 18)], "", [30, 90, 365]),  # beyond it, but not beyond chance: 2.5 standard deviations
+        ([(0.1, 0)], "", [30, 90, 365]),
+    ],
+)
+def test_a_tenth_of_the_customers_that_is_off_is_a_warning_and_ends_what_is_foretold(
+    off: list[tuple[float, int]], said: str, horizons: list[int]
+) -> None:
+    holdout = tenths(*off)
+    assert holdout.problem(0.25) == "", "all in all it is right"
+    held, reasons = lifetime._holding(400.0, holdout, 0.25)
+    assert held == horizons
+    assert said in "; ".join(reasons)
+    assert bool(reasons) == bool(said)
 
 
 def test_nothing_is_worked_out_within_a_month(night: Rehearsal) -> None:

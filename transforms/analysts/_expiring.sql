@@ -1,16 +1,28 @@
 -- Points that go within 30, 60 and 90 days unless they are used, and how many cards hold them, by the page's filters.
 -- grain: definition, reward_point_id, channel, country, tier, segment
--- why: whom to remind; loyalty.expiring_soon names the cards.
+-- why: whom to remind; loyalty.expiring_soon names the cards. Nobody is reminded to use what cannot be redeemed.
 with
+
+redeemable as (
+    select points.reward_point_id
+    from programme.reward_points as points
+    inner join programme.calendar as calendar
+        on points.version = calendar.version
+    where
+        calendar.business_date = $business_date
+        and points.redeemable
+),
 
 expiring as (
     select
-        card_id,
-        reward_point_id,
-        expiring_30d,
-        expiring_60d,
-        expiring_90d
-    from loyalty.expiring_soon
+        soon.card_id,
+        soon.reward_point_id,
+        soon.expiring_30d,
+        soon.expiring_60d,
+        soon.expiring_90d
+    from loyalty.expiring_soon as soon
+    inner join redeemable
+        on soon.reward_point_id = redeemable.reward_point_id
 ),
 
 cards as (

@@ -1,7 +1,7 @@
 -- How far cards are from a higher tier, or from keeping one whose stay ends, by the page's filters.
 -- grain: definition, program_id, tier_id, outlook, lacks, channel, country, tier, segment
 -- why: who is near is worth a word; loyalty.tier_outlook names the cards and what each lacks. The tier in question is
--- `tier_id`; `tier` is the best the customer has now.
+-- `tier_id`; `tier` is the best the customer has now. A tier below the card's effective one is not worth a word: nobody sees it.
 with
 
 outlooks as (
@@ -19,6 +19,9 @@ outlooks as (
         end as lacks,
         missing
     from loyalty.tier_outlook
+    where
+        outlook = 'reach'
+        or tier_id = tier_id_now
 ),
 
 cards as (

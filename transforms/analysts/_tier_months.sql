@@ -1,11 +1,12 @@
--- Cards in each tier at the end of each month, and tonight, by the page's filters.
--- grain: definition, day, tier_id, channel, country, tier, segment
--- why: tiers over time; a stay counts on a day when it holds on it.
+-- Cards by effective tier at the end of each month, and tonight, by the page's filters.
+-- grain: definition, day, program_id, tier_id, channel, country, tier, segment
+-- why: tiers over time. A card that stays in several tiers of a program counts in the highest only (spec 2-loyalty section 6).
 with
 
 stays as (
     select
         card_id,
+        program_id,
         tier_id,
         level,
         valid_from,
@@ -37,50 +38,53 @@ days as (
     from listed_days
 ),
 
--- Stays of a card in a tier that overlap or meet are one, so that it counts once on each day.
-begun as (
+-- The days on which a card's stays in a program begin and those after they end: between two of them nothing changes.
+changes as (
     select
         card_id,
-        tier_id,
-        level,
-        valid_from,
-        coalesce(valid_to, date '9999-12-31') as valid_to,
-        max(coalesce(valid_to, date '9999-12-31')) over (
-            partition by card_id, tier_id, level
-            order by valid_from, coalesce(valid_to, date '9999-12-31')
-            rows between unbounded preceding and 1 preceding
-        ) as held_until
+        program_id,
+        valid_from as begins
     from stays
-),
 
-numbered as (
+    union
+
     select
         card_id,
-        tier_id,
-        level,
-        valid_from,
-        valid_to,
-        sum(case when valid_from <= held_until then 0 else 1 end) over (
-            partition by card_id, tier_id, level
-            order by valid_from, valid_to
-            rows between unbounded preceding and current row
-        ) as span
-    from begun
+        program_id,
+        cast(valid_to + 1 as date) as begins
+    from stays
+    where valid_to is not null
 ),
 
-spans as (
+stretches as (
     select
         card_id,
-        tier_id,
-        level,
-        min(valid_from) as valid_from,
-        max(valid_to) as valid_to
-    from numbered
+        program_id,
+        begins,
+        coalesce(
+            lead(begins) over (partition by card_id, program_id order by begins) - 1, date '9999-12-31'
+        ) as ends
+    from changes
+),
+
+effective as (
+    select
+        stretches.card_id,
+        stretches.program_id,
+        stretches.begins,
+        stretches.ends,
+        max_by(stays.tier_id, stays.level) as tier_id,
+        max(stays.level) as level
+    from stretches
+    inner join stays
+        on stretches.card_id = stays.card_id
+        and stretches.program_id = stays.program_id
+        and stretches.begins between stays.valid_from and coalesce(stays.valid_to, date '9999-12-31')
     group by
-        card_id,
-        tier_id,
-        level,
-        span
+        stretches.card_id,
+        stretches.program_id,
+        stretches.begins,
+        stretches.ends
 ),
 
 cards as (
@@ -97,24 +101,26 @@ cards as (
 alike as (
     select
         cards.definition,
-        spans.tier_id,
-        spans.level,
-        spans.valid_from,
-        spans.valid_to,
+        effective.program_id,
+        effective.tier_id,
+        effective.level,
+        effective.begins,
+        effective.ends,
         cards.channel,
         cards.country,
         cards.tier,
         cards.segment,
         count(*) as cards
-    from spans
+    from effective
     inner join cards
-        on spans.card_id = cards.card_id
+        on effective.card_id = cards.card_id
     group by all
 )
 
 select
     alike.definition,
     days.day,
+    alike.program_id,
     alike.tier_id,
     alike.level,
     alike.channel,
@@ -124,5 +130,5 @@ select
     sum(alike.cards) as cards
 from alike
 inner join days
-    on days.day between alike.valid_from and alike.valid_to
+    on days.day between alike.begins and alike.ends
 group by all

@@ -1,5 +1,6 @@
 -- Sale lines of the versions to check for fraud, each with its order: all a rule of level line may ask.
 -- grain: order_id, checked_on, line_no
+-- why: a rule that names a coupon means it however the order spells it.
 with
 
 orders as (
@@ -29,7 +30,7 @@ select
     lines.tax_amount,
     lines.delivery_mode,
     lines.catalog_id,
-    lines.coupon_code,
+    coalesce(coupons.coupon_code, folded(lines.coupon_code)) as coupon_code,
     lines.price_overridden,
     lines.cost_price,
     lines.original_order_id,
@@ -40,3 +41,5 @@ from orders
 inner join lines
     on orders.order_id = lines.order_id
     and orders.drop_id = lines.drop_id
+left join call_center._coupons as coupons
+    on folded(lines.coupon_code) = coupons.code

@@ -1,5 +1,6 @@
 -- Lines of the newest version of each order in scope, with what is known of their products.
 -- grain: order_id, line_no
+-- why: a coupon is known by its code as head office writes it, however an order spells it; an unknown one by its folded form.
 with
 
 orders as (
@@ -34,7 +35,7 @@ select
     lines.quantity,
     lines.unit_price,
     lines.net_amount,
-    lines.coupon_code,
+    coalesce(coupons.coupon_code, folded(lines.coupon_code)) as coupon_code,
     lines.price_overridden,
     lines.cost_price,
     lines.shipped_date,
@@ -53,3 +54,5 @@ inner join lines
     and orders.drop_id = lines.drop_id
 left join products
     on lines.product_id = products.product_id
+left join call_center._coupons as coupons
+    on folded(lines.coupon_code) = coupons.code

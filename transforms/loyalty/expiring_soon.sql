@@ -1,7 +1,8 @@
 -- Points that go unused within 30, 60 and 90 days unless they are redeemed.
 -- grain: card_id, program_id, reward_point_id
--- why: members are reminded in time. The first 30 days are those of loyalty.balances; 60 holds the 30, 90 the 60. What
--- cannot be used yet stands by itself, because nobody can be asked to use it today.
+-- why: members are reminded in time. 60 days hold the 30, 90 the 60. What expires with the night is gone by morning and is
+-- left out, unlike in loyalty.balances, which are as of the night. What cannot be used yet stands by itself, because nobody
+-- can be asked to use it today.
 with
 
 lots as (
@@ -14,7 +15,7 @@ lots as (
         expires_on - $business_date as days_left,
         points - taken as remaining
     from loyalty.open_lots
-    where expires_on between $business_date and $business_date + 90
+    where expires_on between $business_date + 1 and $business_date + 90
 )
 
 select

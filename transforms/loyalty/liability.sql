@@ -4,6 +4,7 @@
 -- is the month in which the lot was earned. Each posting is what it did to lots, in their cohorts; the rest of it made or
 -- covered a deficit and stands in the line without a cohort, whose closing is what members owe. So every month's movements
 -- over all cohorts are the entries posted in it, to the cent. What changes an earlier posting is corrected, whatever it was.
+-- Points that cannot be redeemed owe nobody anything: they have no value.
 with
 
 entries as (
@@ -217,7 +218,9 @@ worth as (
     from programme.reward_points as points
     inner join programme.calendar as calendar
         on points.version = calendar.version
-    where calendar.business_date = $business_date
+    where
+        calendar.business_date = $business_date
+        and points.redeemable
 )
 
 select
