@@ -138,11 +138,14 @@ def _parser() -> argparse.ArgumentParser:
     query.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     query.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
     query.add_argument("--as-of", type=_date, metavar="DATE", help="as the lake stood after the night of DATE")
+    query.add_argument("--nearest", action="store_true", help="where that night is not kept, the last kept before it")
+    query.add_argument("--exact", action="store_true", help="in a CSV file also what a spreadsheet would run")
 
     explain = command("explain", _explain, "where every point of a card, transaction or entry comes from")
     explain.add_argument("kind", choices=("card", "transaction", "entry"))
     explain.add_argument("id")
-    explain.add_argument("--as-of", type=_date, metavar="DATE")
+    explain.add_argument("--as-of", type=_date, metavar="DATE", help="as the lake stood after the night of DATE")
+    explain.add_argument("--nearest", action="store_true", help="where that night is not kept, the last kept before it")
 
     verify = command("verify", _verify, "check the ledger's invariants and the lake's own integrity")
     verify.add_argument("--all", action="store_true", help="also replay the ledger and prove the stores")
@@ -252,7 +255,9 @@ def _parser() -> argparse.ArgumentParser:
     analysts.add_argument("--no-browser", action="store_true", help="only say where it is")
 
     maintenance = command("maintenance", _maintenance, "compaction, snapshot expiry, removal of leftovers")
-    maintenance.add_argument("--keep", type=int, default=30, metavar="N", help="publications kept for --as-of")
+    maintenance.add_argument(
+        "--keep", type=int, default=30, metavar="N", help="publications kept for --as-of, besides each month's last"
+    )
     return parser
 
 
@@ -298,6 +303,9 @@ def _query(options: argparse.Namespace) -> int:
         form="json" if options.json else options.format,
         output=options.output,
         as_of=options.as_of,
+        nearest=options.nearest,
+        exact=options.exact,
+        quiet=options.quiet,
     )
     return DONE
 
@@ -305,7 +313,9 @@ def _query(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from kanta import explain
 
-    explained = explain.explain(Home.default(), options.kind, options.id, as_of=options.as_of)
+    explained = explain.explain(
+        Home.default(), options.kind, options.id, as_of=options.as_of, nearest=options.nearest, quiet=options.quiet
+    )
     print(json.dumps(explained, default=str, indent=1) if options.json else explain.text(explained))
     return DONE
 

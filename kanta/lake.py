@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from kanta.contracts import Contract, contract_of
-from kanta.errors import KantaError
+from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 
 if TYPE_CHECKING:
@@ -159,18 +159,22 @@ class Lake:
                 next_step="bring the lake back from a backup (docs/runbook.md, Restoring)",
             ) from error
 
-    def published(self, as_of: date | None = None) -> State:
-        """What readers see: the newest publication, or the newest of a night no later than ``as_of``."""
+    def published(self, as_of: date | None = None, *, nearest: bool = False) -> State:
+        """What readers see: the newest publication, or the newest one of the night ``as_of``.
+
+        ``nearest``: of the last kept night before it, where itself is not kept. Raises BadArguments for a night that is
+        not kept.
+        """
+        later = None
         for path in reversed(self.publications()):
             state = self.state_of(path)
-            if as_of is None or (state.business_date and state.business_date <= as_of):
+            if as_of is None or state.business_date == as_of or (nearest and state.night < as_of):
                 return state
-        if as_of and self.publications():
-            raise KantaError(
-                f"No night on or before {as_of} is kept",
-                where=str(self.root / "published"),
-                next_step="ask for a later date; maintenance expires old publications",
-            )
+            if state.night < as_of:
+                raise _not_kept(as_of, state.night, later)
+            later = state.night
+        if as_of and later:
+            raise _not_kept(as_of, None, later)
         return State()
 
     def next(self, business_date: date) -> State:
@@ -415,6 +419,15 @@ class Lake:
             last = state
         if tables and last.number and self.head().number == last.number:
             self.move_head(replace(self.head(), snapshots=last.snapshots))
+
+
+def _not_kept(asked: date, before: date | None, after: date | None) -> BadArguments:
+    around = [f"--as-of {night}" for night in (before, after) if night]
+    return BadArguments(
+        f"The night of {asked} is not kept; the kept nights around it: {before or 'none before'},"
+        f" {after or 'none after'}",
+        next_step=" or ".join(around) + ("; --nearest takes the one before" if before else ""),
+    )
 
 
 def _transaction(table: Table) -> Transaction:

@@ -16,7 +16,9 @@ from kanta.reading import refresh_analysts_file
 
 
 def run(home: Home, *, keep: int = 30) -> dict[str, int]:
-    """Does all of it; keeps the last ``keep`` publications readable with ``--as-of``. Returns what was done, counted.
+    """Does all of it; returns what was done, counted.
+
+    The last ``keep`` publications stay readable with ``--as-of``, and the last one of each month for good.
 
     Readers notice nothing: compaction ends in a publication of the same night with the same rows.
     """
@@ -61,7 +63,10 @@ def _compact(home: Home, lake: Lake) -> int:
 
 
 def _drop_publications(lake: Lake, keep: int) -> int:
-    old = lake.publications()[: -max(keep, 1)]
+    """Drops all but the newest and each month's last; returns how many."""
+    publications = lake.publications()
+    month_ends = {lake.state_of(path).night.isoformat()[:7]: path for path in publications}  # the last one stays
+    old = [path for path in publications[: -max(keep, 1)] if path not in month_ends.values()]
     for path in old:
         path.unlink()
     return len(old)
