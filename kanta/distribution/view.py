@@ -88,6 +88,7 @@ def published(
     with Engine(workspace) as engine:
         night = Night(home, lake, engine, "distribution", state, state.business_date)
         rules = request(engine, state.business_date, attach(night), data_group)
+        lake.check_what_was_read()  # what goes to stores is made from these files
         yield Published(engine, state.business_date, rules)
 
 
