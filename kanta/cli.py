@@ -253,6 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     analysts = command("analysts", _analysts, "serve the analysts' page on this machine")
     analysts.add_argument("--port", type=int, default=2718)
     analysts.add_argument("--no-browser", action="store_true", help="only say where it is")
+    analysts.add_argument("--no-token", action="store_true", help="whoever reaches it may read (behind a proxy)")
 
     maintenance = command("maintenance", _maintenance, "compaction, snapshot expiry, removal of leftovers")
     maintenance.add_argument(
@@ -582,7 +583,7 @@ def _audience(options: argparse.Namespace) -> int:
 def _analysts(options: argparse.Namespace) -> int:
     from kanta import analysts
 
-    return analysts.serve(Home.default(), options.port, browser=not options.no_browser)
+    return analysts.serve(Home.default(), options.port, browser=not options.no_browser, token=not options.no_token)
 
 
 def _maintenance(options: argparse.Namespace) -> int:
