@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+import io
 import json
 import os
 import sys
@@ -25,6 +26,7 @@ DONE, FAILED, BAD, LOOK = 0, 1, 2, 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Errors are printed with what, where and the next step."""
+    _speak()
     parser = _parser()
     options = parser.parse_args(arguments)
     if arguments is not None:
@@ -34,6 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.run is _run:
         _end(code)
     return code
+
+
+def _speak() -> None:
+    """Lets a console that has no sign for a letter show its number instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _carried_out(options: argparse.Namespace) -> int:
@@ -50,7 +59,12 @@ def _carried_out(options: argparse.Namespace) -> int:
     except Exception as error:  # each library that writes says in its own way that the disk took no more
         said = next((line for line in str(error).splitlines() if any(full in line for full in _FULL)), None)
         if said is None:
-            raise
+            if os.environ.get(_TRACEBACK):
+                raise
+            first = next(iter(str(error).splitlines()), "")
+            what = f"Kanta failed in a way it does not know: {type(error).__name__}: {first}"
+            next_step = f"{_TRACEBACK}=1 before the command shows where; tell those who look after Kanta"
+            return _failed(KantaError(what, next_step=next_step), options)
         return _failed(KantaError(f"The disk takes no more: {said}", next_step=_MAKE_ROOM), options)
     except KeyboardInterrupt:
         print("Stopped. What was not whole does not count: run the same command again.", file=sys.stderr)
@@ -81,6 +95,8 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("kanta run goes without pandas", name=name)
 
 
+#: With this environment variable an error nobody foresaw is shown with its traceback.
+_TRACEBACK = "KANTA_TRACEBACK"
 _MAKE_ROOM = "make room or give the right to it, then run the same command again"
 _FULL = ("No space left on device", "disk is full", "Disk quota exceeded", "File too large")
 
