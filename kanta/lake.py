@@ -360,7 +360,9 @@ class Lake:
         if after == before:
             return state
         if twice := sorted({str(file) for file in added if file in set(kept) or added.count(file) > 1}):
-            raise KantaError(f"Files of {table} would count twice: {', '.join(twice)}", where=str(self.directory(table)))
+            raise KantaError(
+                f"Files of {table} would count twice: {', '.join(twice)}", where=str(self.directory(table))
+            )
         sums = dict(self._sums.get((table, state.tables.get(table, "")), {}))
         sums |= {self._name(file): sha256 for file, sha256 in checksums.of_all(added).items()}
         names = [self._name(file) for file in after]
