@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from kanta import checksums, maintenance, verify
-from kanta.distribution import held
+from kanta.distribution import held, view
 from kanta.errors import KantaError
 from kanta.home import Home
 from kanta.lake import Lake, State
-from kanta.night import stage
+from kanta.night import Night, stage
+from kanta.programme import Version
+from kanta.programme.model import Distribution
 from kanta.publishing import publish
 from tests.conftest import NoJudge
 from tests.night.test_lake import TABLE, january, put
@@ -134,6 +136,25 @@ def test_a_night_is_not_published_with_a_file_that_was_changed_since_its_stage(h
     with pytest.raises(KantaError, match="not as it was written"):
         publish(home, january(31), judge=NoJudge())
     assert lake.publications() == []
+
+
+def test_nothing_is_sent_that_was_made_from_a_changed_file(
+    written: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads(night: Night) -> list[Version]:
+        night.attach(TABLE)
+        return []
+
+    monkeypatch.setattr(view, "attach", reads)
+    monkeypatch.setattr(view, "request", lambda *_: Distribution())
+    with view.published(written, january(31), None, tmp_path / "work") as ready:
+        assert ready.business_date == january(31)
+    flip(data_file(written), 40)
+    with (
+        pytest.raises(KantaError, match="not as it was written"),
+        view.published(written, january(31), None, tmp_path / "work"),
+    ):
+        pytest.fail("a package could be made")
 
 
 def test_maintenance_does_not_write_a_changed_file_anew(home: Home) -> None:
