@@ -6,6 +6,8 @@ can be nothing but a yes or no about one customer.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,9 +17,10 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
-from kanta.engine import Engine
+from kanta.engine import Engine, literal
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
+from kanta.questions import is_unicode
 
 #: What a condition may ask for, with its meaning.
 COLUMNS = {
@@ -40,12 +43,32 @@ COLUMNS = {
     "business_date": "the night the lake is as of",
 }  # fmt: skip
 
-#: What a condition may be made of, besides columns.
-_ALLOWED = (
-    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Neg, exp.Not, exp.And, exp.Or,
-    exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is, exp.In, exp.Between, exp.Like, exp.ILike, exp.Add,
-    exp.Sub, exp.Mul, exp.Coalesce, exp.Lower, exp.Upper, exp.Abs, exp.Cast, exp.DataType, exp.Interval, exp.Var,
-)  # fmt: skip
+#: A condition is no longer than this, and its parts stand no deeper in each other.
+_LONGEST, _DEEPEST = 10_000, 100
+
+#: What a condition may be made of, besides columns: written anew from these tables, node by node.
+_JOINED: dict[type[exp.Expr], str] = {
+    exp.And: "and", exp.Or: "or", exp.EQ: "=", exp.NEQ: "<>", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=",
+    exp.Like: "like", exp.ILike: "ilike", exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Is: "is",
+}  # fmt: skip
+_CALLED: dict[type[exp.Expr], str] = {exp.Lower: "lower", exp.Upper: "upper", exp.Abs: "abs", exp.Coalesce: "coalesce"}
+_TYPES = {
+    exp.DataType.Type.BOOLEAN: "boolean", exp.DataType.Type.INT: "integer", exp.DataType.Type.BIGINT: "bigint",
+    exp.DataType.Type.DOUBLE: "double", exp.DataType.Type.DECIMAL: "decimal", exp.DataType.Type.VARCHAR: "varchar",
+    exp.DataType.Type.TEXT: "varchar", exp.DataType.Type.DATE: "date", exp.DataType.Type.TIMESTAMP: "timestamp",
+    exp.DataType.Type.TIMESTAMPTZ: "timestamptz",
+}  # fmt: skip
+_UNITS = frozenset({"DAY", "DAYS", "WEEK", "WEEKS", "MONTH", "MONTHS", "YEAR", "YEARS"})
+_NUMBER = re.compile(r"\d{1,18}(\.\d{0,10})?|\.\d{1,10}")
+
+#: The arguments of each kind of node that are written; one that has others is refused.
+_WRITTEN: dict[type[exp.Expr], tuple[str, ...]] = {
+    **dict.fromkeys(_JOINED, ("this", "expression")), **dict.fromkeys(_CALLED, ("this", "expressions")),
+    **dict.fromkeys((exp.Like, exp.ILike), ("this", "expression", "negate")),
+    exp.Paren: ("this",), exp.Neg: ("this",), exp.Not: ("this",), exp.In: ("this", "expressions"),
+    exp.Between: ("this", "low", "high"), exp.Cast: ("this", "to"), exp.Interval: ("this", "unit"),
+    exp.Literal: ("this", "is_string"), exp.Boolean: ("this",), exp.Null: (), exp.Column: ("this",),
+}  # fmt: skip
 
 #: Columns that a lifetime model foretells, and which of the models.
 _FORETOLD = {
@@ -191,30 +214,99 @@ class Audience:
         return {"matching": len(groups) + sum(self.left_out.values()), "target": target, "control": control}
 
 
+class _RefusedError(Exception):
+    """What a condition cannot hold."""
+
+
 def condition(text: str) -> str:
     """A user's condition as SQL that is safe to run. Raises BadArguments saying what it may not be."""
-    next_step = f"a condition such as \"segment = 'Champions' and r >= 4\"; columns: {', '.join(COLUMNS)}"
     try:
+        if not is_unicode(text):
+            raise _RefusedError("The condition is no text in UTF-8")
+        if len(text) > _LONGEST:
+            raise _RefusedError(f"The condition is longer than {_LONGEST:,} characters")
         trees = sqlglot.parse(text, dialect="duckdb")
+        if len(trees) != 1 or trees[0] is None:
+            raise _RefusedError("The condition must be one expression")
+        return _written(trees[0], 0)
     except sqlglot.errors.SqlglotError as error:
-        raise BadArguments(
-            f"The condition is no SQL: {str(error).splitlines()[0]}", where=text, next_step=next_step
-        ) from None
-    tree = trees[0] if len(trees) == 1 else None
-    if tree is None:
-        raise BadArguments("The condition must be one expression", where=text, next_step=next_step)
-    for node in tree.walk():
-        if not isinstance(node, _ALLOWED) or (
-            isinstance(node, exp.In) and (node.args.get("query") or node.args.get("unnest"))
-        ):
-            raise BadArguments(
-                f"A condition cannot hold {type(node).__name__.lower()}: {node.sql('duckdb')}",
-                where=text,
-                next_step=next_step,
-            )
-        if isinstance(node, exp.Column) and (node.table or node.name.lower() not in COLUMNS):
-            raise BadArguments(f"There is no column {node.sql('duckdb')}", where=text, next_step=next_step)
-    return tree.sql("duckdb")
+        what = f"The condition is no SQL: {str(error).splitlines()[0]}"
+    except RecursionError:
+        what = f"The condition holds parts that stand more than {_DEEPEST} deep in each other"
+    except _RefusedError as refused:
+        what = str(refused)
+    raise BadArguments(
+        what,
+        where=text[:2000].encode(errors="replace").decode(),
+        next_step=f"a condition such as \"segment = 'Champions' and r >= 4\"; columns: {', '.join(COLUMNS)}",
+    )
+
+
+def _written(node: Any, depth: int) -> str:
+    """A part of a condition as SQL, made anew from what is known of its kind. Raises _RefusedError."""
+    kind = type(node)
+    if depth > _DEEPEST:
+        raise RecursionError
+    if kind not in _WRITTEN or any(value for name, value in node.args.items() if name not in _WRITTEN[kind]):
+        name = getattr(node, "key", kind.__name__)
+        raise _RefusedError(f"A condition cannot hold {name}: {str(node)[:200] if kind in _WRITTEN else '…'}")
+    if kind in (exp.And, exp.Or):
+        parts = [_written(part, depth + 1) for part in node.flatten(unnest=False)]  # a chain is wide, not deep
+        return "(" + f" {_JOINED[kind]} ".join(parts) + ")"
+    if kind in _JOINED:
+        word = f"{'not ' if node.args.get('negate') else ''}{_JOINED[kind]}"
+        return f"({_written(node.this, depth + 1)} {word} {_written(node.expression, depth + 1)})"
+    if kind in _CALLED:
+        return f"{_CALLED[kind]}({_list([node.this, *node.expressions], depth)})"
+    if kind in (exp.Paren, exp.Neg, exp.Not):
+        return f"({ {exp.Paren: '', exp.Neg: '-', exp.Not: 'not '}[kind] }{_written(node.this, depth + 1)})"
+    if kind is exp.In:
+        return f"({_written(node.this, depth + 1)} in ({_list(node.expressions, depth)}))"
+    if kind is exp.Between:
+        low, high = (_written(node.args[end], depth + 1) for end in ("low", "high"))
+        return f"({_written(node.this, depth + 1)} between {low} and {high})"
+    if kind is exp.Cast:
+        return f"cast({_written(node.this, depth + 1)} as {_type(node.args['to'])})"
+    return _leaf(node)
+
+
+def _list(nodes: Iterable[Any], depth: int) -> str:
+    return ", ".join(_written(node, depth + 1) for node in nodes)
+
+
+def _leaf(node: Any) -> str:
+    if isinstance(node, exp.Column):
+        name = str(node.name).lower()
+        if not isinstance(node.this, exp.Identifier) or name not in COLUMNS:
+            raise _RefusedError(f"There is no column {str(node.name)[:200]}")
+        return f'"{name}"'
+    if isinstance(node, exp.Interval):
+        amount, unit = str(getattr(node.this, "name", "")), str(getattr(node.args.get("unit"), "name", "")).upper()
+        if type(node.this) is not exp.Literal or not re.fullmatch(r"-?\d{1,6}", amount) or unit not in _UNITS:
+            raise _RefusedError("An interval is written as interval 30 day; units: day, week, month, year")
+        return f"interval '{amount} {unit.lower()}'"
+    if isinstance(node, exp.Boolean):
+        return "true" if node.this else "false"
+    if isinstance(node, exp.Null):
+        return "null"
+    text = str(node.this)
+    if node.is_string:
+        return literal(text)
+    if not _NUMBER.fullmatch(text):
+        raise _RefusedError(f"{text[:40]} is no number of at most 18 digits and 10 decimals")
+    return text
+
+
+def _type(node: Any) -> str:
+    """One of the few types a value may be cast to; ``decimal`` with its digits."""
+    if type(node) is not exp.DataType or node.this not in _TYPES:
+        raise _RefusedError(f"A value cannot be cast to that; types: {', '.join(sorted(set(_TYPES.values())))}")
+    digits = [str(getattr(each.this, "name", "")) for each in node.expressions]
+    other = any(value for name, value in node.args.items() if name not in ("this", "expressions"))
+    if other or not all(re.fullmatch(r"\d{1,2}", one) for one in digits) or len(digits) > 2:
+        raise _RefusedError("A type is a plain one, such as date or decimal(18, 2)")
+    name = _TYPES[node.this]
+    return f"{name}({', '.join(digits)})" if digits and name == "decimal" else name
 
 
 def of(
@@ -238,7 +330,7 @@ def of(
 
     if missing := [table for table in _READ if table not in contracts.lake()]:
         raise KantaError(f"The lake has no table {missing[0]}, which says who may be written to")
-    night = open_published(home, *_READ)
+    night = open_published(home, *_READ, shared=False)
     with night.engine as engine:
         night.attach("rfm._receipts", "programme.calendar")
         night.define("analysts._profiles")
@@ -250,6 +342,7 @@ def of(
         engine.define(
             "audience.customers", _CUSTOMERS, {"definition": of_definition, "business_date": night.business_date}
         )
+        engine.confine()
         chosen = choose(engine, safe, kind, control, campaign, night.business_date)
         return replace(chosen, warnings=(*_not_foretold(engine, safe, of_definition), *chosen.warnings))
 

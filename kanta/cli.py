@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+import io
 import json
 import os
 import sys
@@ -25,6 +26,7 @@ DONE, FAILED, BAD, LOOK = 0, 1, 2, 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Errors are printed with what, where and the next step."""
+    _speak()
     parser = _parser()
     options = parser.parse_args(arguments)
     if arguments is not None:
@@ -34,6 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.run is _run:
         _end(code)
     return code
+
+
+def _speak() -> None:
+    """Lets a console that has no sign for a letter show its number instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _carried_out(options: argparse.Namespace) -> int:
@@ -50,7 +59,12 @@ def _carried_out(options: argparse.Namespace) -> int:
     except Exception as error:  # each library that writes says in its own way that the disk took no more
         said = next((line for line in str(error).splitlines() if any(full in line for full in _FULL)), None)
         if said is None:
-            raise
+            if os.environ.get(_TRACEBACK):
+                raise
+            first = next(iter(str(error).splitlines()), "")
+            what = f"Kanta failed in a way it does not know: {type(error).__name__}: {first}"
+            next_step = f"{_TRACEBACK}=1 before the command shows where; tell those who look after Kanta"
+            return _failed(KantaError(what, next_step=next_step), options)
         return _failed(KantaError(f"The disk takes no more: {said}", next_step=_MAKE_ROOM), options)
     except KeyboardInterrupt:
         print("Stopped. What was not whole does not count: run the same command again.", file=sys.stderr)
@@ -81,6 +95,8 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("kanta run goes without pandas", name=name)
 
 
+#: With this environment variable an error nobody foresaw is shown with its traceback.
+_TRACEBACK = "KANTA_TRACEBACK"
 _MAKE_ROOM = "make room or give the right to it, then run the same command again"
 _FULL = ("No space left on device", "disk is full", "Disk quota exceeded", "File too large")
 
@@ -138,11 +154,14 @@ def _parser() -> argparse.ArgumentParser:
     query.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     query.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
     query.add_argument("--as-of", type=_date, metavar="DATE", help="as the lake stood after the night of DATE")
+    query.add_argument("--nearest", action="store_true", help="where that night is not kept, the last kept before it")
+    query.add_argument("--exact", action="store_true", help="in a CSV file also what a spreadsheet would run")
 
     explain = command("explain", _explain, "where every point of a card, transaction or entry comes from")
     explain.add_argument("kind", choices=("card", "transaction", "entry"))
     explain.add_argument("id")
-    explain.add_argument("--as-of", type=_date, metavar="DATE")
+    explain.add_argument("--as-of", type=_date, metavar="DATE", help="as the lake stood after the night of DATE")
+    explain.add_argument("--nearest", action="store_true", help="where that night is not kept, the last kept before it")
 
     verify = command("verify", _verify, "check the ledger's invariants and the lake's own integrity")
     verify.add_argument("--all", action="store_true", help="also replay the ledger and prove the stores")
@@ -250,9 +269,12 @@ def _parser() -> argparse.ArgumentParser:
     analysts = command("analysts", _analysts, "serve the analysts' page on this machine")
     analysts.add_argument("--port", type=int, default=2718)
     analysts.add_argument("--no-browser", action="store_true", help="only say where it is")
+    analysts.add_argument("--no-token", action="store_true", help="whoever reaches it may read (behind a proxy)")
 
     maintenance = command("maintenance", _maintenance, "compaction, snapshot expiry, removal of leftovers")
-    maintenance.add_argument("--keep", type=int, default=30, metavar="N", help="publications kept for --as-of")
+    maintenance.add_argument(
+        "--keep", type=int, default=30, metavar="N", help="publications kept for --as-of, besides each month's last"
+    )
     return parser
 
 
@@ -298,6 +320,9 @@ def _query(options: argparse.Namespace) -> int:
         form="json" if options.json else options.format,
         output=options.output,
         as_of=options.as_of,
+        nearest=options.nearest,
+        exact=options.exact,
+        quiet=options.quiet,
     )
     return DONE
 
@@ -305,7 +330,9 @@ def _query(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from kanta import explain
 
-    explained = explain.explain(Home.default(), options.kind, options.id, as_of=options.as_of)
+    explained = explain.explain(
+        Home.default(), options.kind, options.id, as_of=options.as_of, nearest=options.nearest, quiet=options.quiet
+    )
     print(json.dumps(explained, default=str, indent=1) if options.json else explain.text(explained))
     return DONE
 
@@ -574,7 +601,7 @@ def _audience(options: argparse.Namespace) -> int:
 def _analysts(options: argparse.Namespace) -> int:
     from kanta import analysts
 
-    return analysts.serve(Home.default(), options.port, browser=not options.no_browser)
+    return analysts.serve(Home.default(), options.port, browser=not options.no_browser, token=not options.no_token)
 
 
 def _maintenance(options: argparse.Namespace) -> int:

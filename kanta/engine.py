@@ -190,6 +190,7 @@ class Engine:
         self._schemas: set[str] = set()
         self._views: set[str] = set()
         self._registered: dict[str, pa.Table] = {}
+        self._files: set[str] = set()
 
     def __enter__(self) -> Engine:
         return self
@@ -216,6 +217,20 @@ class Engine:
             return self.con.execute(statement, _named(statement, parameters))
         except duckdb.Error as error:
             raise refusal("statement", sql, error) from error
+
+    def confine(self) -> None:
+        """Lets the engine reach no file but those attached by now, for good: what follows is in words of a user.
+
+        Those files could still be written over by a COPY, so a user's statement must be a question, too
+        (:func:`kanta.questions.check`). Not for a shared engine.
+        """
+        for setting in (
+            f"allowed_paths = [{', '.join(literal(file) for file in sorted(self._files))}]",
+            "enable_external_access = false",
+            "python_enable_replacements = false",  # a table's name is no variable of ours
+            "lock_configuration = true",
+        ):
+            self.con.execute(f"set {setting}")
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -266,6 +281,7 @@ class Engine:
     def attach(self, contract: Contract, files: Sequence[str | Path]) -> None:
         """Makes files readable as the contract's table; no files: an empty table of its columns."""
         self._schema_of(contract.name)
+        self._files.update(str(file) for file in files)
         if files:
             listed = ", ".join(literal(str(file)) for file in files)
             names = ", ".join(f'"{name}"' for name in contract.names)

@@ -11,20 +11,30 @@ from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.night import Night
+from kanta.reading import say_which
 
 Row = dict[str, Any]
 
 
-def explain(home: Home, kind: str, identifier: str, *, as_of: date | None = None) -> Row:
-    """The derivation as a document: ``kind`` is card, transaction or entry. Raises BadArguments for an unknown id."""
+def explain(
+    home: Home, kind: str, identifier: str, *, as_of: date | None = None, nearest: bool = False, quiet: bool = False
+) -> Row:
+    """The derivation as a document: ``kind`` is card, transaction or entry. Raises BadArguments for an unknown id.
+
+    ``nearest``: of the last kept night before ``as_of``, where itself is not kept. Says which night it read, unless
+    ``quiet``.
+    """
     lake = Lake(home)
-    state = lake.published(as_of)
+    state = lake.published(as_of, nearest=nearest)
     if not state.business_date:
         raise BadArguments("Nothing is published here yet", where=str(home.root), next_step="kanta run --date D")
     with Engine(lake.root / "work", shared=True) as engine:
         night = Night(home, lake, engine, "explain", state, state.business_date)
         night.attach("loyalty.events", "loyalty.entries", "loyalty.lot_postings", "loyalty.allocations")
-        return {"card": _card, "transaction": _transaction, "entry": _entry}[kind](night, identifier)
+        found = {"card": _card, "transaction": _transaction, "entry": _entry}[kind](night, identifier)
+    if not quiet:
+        say_which(state)
+    return found
 
 
 def _rows(night: Night, sql: str, **parameters: Any) -> list[Row]:

@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+from kanta import checksums
 from kanta.contracts import Contract, contract_of
-from kanta.errors import KantaError
+from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 
 if TYPE_CHECKING:
@@ -83,18 +84,18 @@ class State:
             "marks": dict(sorted(self.marks.items())),
             "log": self.log,
         }
-        return json.dumps(document, indent=1) + "\n"
+        return checksums.record(document, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> State:
-        """Reads it. Raises KantaError for a lake of another form."""
-        document = json.loads(text)
-        if (form := document.get("form", 0)) != FORM:
+        """Reads it. Raises KantaError for a lake of another form, ValueError for a text that was changed."""
+        if (form := json.loads(text).get("form", 0)) != FORM:
             raise KantaError(
                 f"This lake is of form {form}, and this version of Kanta reads and writes form {FORM}",
                 next_step="move the home's lake away and build it anew: kanta run --from FIRST --to LAST;"
                 " all drops are still in landing",
             )
+        document = checksums.document(text)
         day = document["business_date"]
         return cls(
             seq=document["seq"],
@@ -126,6 +127,8 @@ class Lake:
     def __init__(self, home: Home) -> None:
         self.root = home.lake
         self._listed: dict[tuple[str, str], list[Path]] = {}
+        self._sums: dict[tuple[str, str], dict[str, str]] = {}
+        self._read: set[tuple[str, str]] = set()
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,18 +162,22 @@ class Lake:
                 next_step="bring the lake back from a backup (docs/runbook.md, Restoring)",
             ) from error
 
-    def published(self, as_of: date | None = None) -> State:
-        """What readers see: the newest publication, or the newest of a night no later than ``as_of``."""
+    def published(self, as_of: date | None = None, *, nearest: bool = False) -> State:
+        """What readers see: the newest publication, or the newest one of the night ``as_of``.
+
+        ``nearest``: of the last kept night before it, where itself is not kept. Raises BadArguments for a night that is
+        not kept.
+        """
+        later = None
         for path in reversed(self.publications()):
             state = self.state_of(path)
-            if as_of is None or (state.business_date and state.business_date <= as_of):
+            if as_of is None or state.business_date == as_of or (nearest and state.night < as_of):
                 return state
-        if as_of and self.publications():
-            raise KantaError(
-                f"No night on or before {as_of} is kept",
-                where=str(self.root / "published"),
-                next_step="ask for a later date; maintenance expires old publications",
-            )
+            if state.night < as_of:
+                raise _not_kept(as_of, state.night, later)
+            later = state.night
+        if as_of and later:
+            raise _not_kept(as_of, None, later)
         return State()
 
     def next(self, business_date: date) -> State:
@@ -234,21 +241,100 @@ class Lake:
         return self.root / Path(*table.split("."))
 
     def files(self, table: str, state: State) -> list[Path]:
-        """The data files of a table as ``state`` has it, sorted."""
+        """The data files of a table as ``state`` has it, sorted, to be read (:meth:`check_what_was_read`)."""
+        version = state.tables.get(table)
+        if version is not None:
+            self._read.add((table, version))
+        return self.listed(table, state)
+
+    def listed(self, table: str, state: State) -> list[Path]:
+        """The names of a table's data files as ``state`` has it, sorted."""
         version = state.tables.get(table)
         if version is None:
             return []
         if (table, version) not in self._listed:
+            path = self.version_file(table, version)
+            next_step = "bring the lake back from a backup, or remove lake/ and run every night again"
             try:
-                listed = json.loads(self.version_file(table, version).read_text(encoding="utf-8"))
+                document = checksums.document(path.read_text(encoding="utf-8"))
+                self._listed[table, version] = [self.root / name for name in document["files"]]
+                self._sums[table, version] = document.get("sha256", {})
             except OSError as error:
-                raise KantaError(
-                    f"The files of {table} are not known: {error.strerror}",
-                    where=str(self.version_file(table, version)),
-                    next_step="bring the lake back from a backup, or remove lake/ and run every night again",
-                ) from error
-            self._listed[table, version] = [self.root / name for name in listed["files"]]
+                what = f"The files of {table} are not known: {error.strerror}"
+                raise KantaError(what, where=str(path), next_step=next_step) from error
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                what = f"The list of the files of {table} is broken: {error}"
+                raise KantaError(what, where=str(path), next_step=next_step) from error
         return self._listed[table, version]
+
+    # ── checksums ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def check_what_was_read(self) -> None:
+        """Raises KantaError when a file that was read through this lake is not as it was written."""
+        wrong = self.changed_files(self._read)
+        self._read.clear()
+        _refuse(wrong)
+
+    def check_new(self, head: State, tables: Mapping[str, Collection[Path]]) -> None:
+        """Raises KantaError when one of these files of the head's tables is not as it was written."""
+        versions = [(table, head.tables[table]) for table in tables]
+        only = {file for files in tables.values() for file in files}
+        _refuse(self.changed_files(versions, only))
+
+    def changed_files(
+        self, versions: Iterable[tuple[str, str]], only: Collection[Path] | None = None
+    ) -> list[tuple[str, Path]]:
+        """Files of these versions of tables whose bytes are not those that were written, each with its table.
+
+        ``only``: look at these alone.
+        """
+        expected: dict[tuple[str, Path], set[str]] = {}
+        for table, version in versions:
+            self.listed(table, State(tables={table: version}))
+            sums, again = self._sums[table, version], self._rewritten(table)
+            for name, sha256 in sums.items():
+                if only is not None and self.root / name not in only:
+                    continue
+                expected.setdefault((table, self.root / name), set()).update({sha256, *again.get(name, [])})
+        found = checksums.of_all(file for _, file in expected)
+        return sorted((table, file) for (table, file), right in expected.items() if found[file] not in right)
+
+    def without_checksum(self, versions: Iterable[tuple[str, str]]) -> set[Path]:
+        """Files of these versions that were written before checksums were kept."""
+        found: set[Path] = set()
+        for table, version in versions:
+            listed = self.listed(table, State(tables={table: version}))
+            found.update(file for file in listed if self._name(file) not in self._sums[table, version])
+        return found
+
+    def rewrite(self, table: str, file: Path, fresh: Path) -> None:
+        """Puts ``fresh`` in the place of a data file, for every version that holds it.
+
+        Its hash is recorded first: after a crash the old bytes are right as well as the new ones.
+        """
+        again = self._rewritten(table)
+        again[self._name(file)] = sorted({*again.get(self._name(file), []), checksums.of(fresh)})
+        write_atomically(self._rewritten_file(table), checksums.record({"files": again}, indent=0))
+        fresh.replace(file)
+
+    def _rewritten(self, table: str) -> dict[str, list[str]]:
+        """The hashes of files that were rewritten where they lie, besides those their versions name."""
+        path = self._rewritten_file(table)
+        try:
+            found: dict[str, list[str]] = checksums.document(path.read_text(encoding="utf-8"))["files"]
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise KantaError(f"The list of rewritten files is broken: {error}", where=str(path)) from error
+        return found
+
+    def _rewritten_file(self, table: str) -> Path:
+        return self.directory(table) / "rewritten.json"
+
+    def _name(self, file: Path) -> str:
+        return str(file.relative_to(self.root))
+
+    # ── versions ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def version_file(self, table: str, version: str) -> Path:
         """Where the list of a version's files lies."""
@@ -268,8 +354,8 @@ class Lake:
 
     def change(self, table: str, state: State, version: str, new: Iterable[Path], gone: Collection[Path]) -> State:
         """Adds the files ``new`` and takes those ``gone`` away; returns the state with the table's new version."""
-        before = self.files(table, state)
-        kept, added = [file for file in before if file not in gone], list(new)
+        before, added = self.listed(table, state), list(new)
+        kept = [file for file in before if file not in gone]
         after = sorted([*kept, *added])
         if after == before:
             return state
@@ -277,9 +363,12 @@ class Lake:
             raise KantaError(
                 f"Files of {table} would count twice: {', '.join(twice)}", where=str(self.directory(table))
             )
-        document = {"files": [str(file.relative_to(self.root)) for file in after]}
-        write_atomically(self.version_file(table, version), json.dumps(document, indent=0) + "\n")
-        self._listed[table, version] = after
+        sums = dict(self._sums.get((table, state.tables.get(table, "")), {}))
+        sums |= {self._name(file): sha256 for file, sha256 in checksums.of_all(added).items()}
+        names = [self._name(file) for file in after]
+        document: dict[str, Any] = {"files": names, "sha256": {name: sums[name] for name in names if name in sums}}
+        write_atomically(self.version_file(table, version), checksums.record(document, indent=0))
+        self._listed[table, version], self._sums[table, version] = after, document["sha256"]
         return replace(state, tables={**state.tables, table: version})
 
     def concerned(self, contract: Contract, state: State, values: Iterable[Any]) -> tuple[list[Path], list[Path]]:
@@ -287,7 +376,7 @@ class Lake:
 
         For a table without partitions any one value means all of it.
         """
-        before, found = self.files(contract.name, state), set(values)
+        before, found = self.listed(contract.name, state), set(values)
         if not found or not contract.by_month:
             texts = {str(value) for value in found}
             return [file for file in before if found and (not contract.partition or partition_of(file) in texts)], []
@@ -374,7 +463,7 @@ class Lake:
 
         contract = contract_of(name)
         table, known = self._table(contract, last.snapshots.get(name))
-        before, after = set(self.files(name, last)) if known else set(), set(self.files(name, head))
+        before, after = set(self.listed(name, last)) if known else set(), set(self.listed(name, head))
         summary = {"kanta.run": run}
         new = [f"file://{file}" for file in sorted(after - before)]
         with _transaction(table) as transaction:
@@ -408,7 +497,7 @@ class Lake:
             shutil.rmtree(self.directory(table) / "metadata", ignore_errors=True)
         last = State()
         for path in self.publications():
-            state = State.from_json(path.read_text(encoding="utf-8"))
+            state = self.state_of(path)
             for table in (table for table in tables if table in state.snapshots):
                 same = table in last.snapshots and state.tables[table] == last.tables[table]
                 told = last.snapshots[table] if same else self._to_iceberg(table, last, state, "told again")
@@ -417,6 +506,26 @@ class Lake:
             last = state
         if tables and last.number and self.head().number == last.number:
             self.move_head(replace(self.head(), snapshots=last.snapshots))
+
+
+def _refuse(wrong: Sequence[tuple[str, Path]]) -> None:
+    """Raises KantaError for files that are not as they were written."""
+    if wrong:
+        (table, file), more = wrong[0], f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise KantaError(
+            f"A file of {table} is not as it was written{more}; nothing made from it goes on",
+            where=str(file),
+            next_step="kanta verify names every such file; bring them back from a backup (docs/runbook.md, Restoring)",
+        )
+
+
+def _not_kept(asked: date, before: date | None, after: date | None) -> BadArguments:
+    around = [f"--as-of {night}" for night in (before, after) if night]
+    return BadArguments(
+        f"The night of {asked} is not kept; the kept nights around it: {before or 'none before'},"
+        f" {after or 'none after'}",
+        next_step=" or ".join(around) + ("; --nearest takes the one before" if before else ""),
+    )
 
 
 def _transaction(table: Table) -> Transaction:

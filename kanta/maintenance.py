@@ -16,7 +16,9 @@ from kanta.reading import refresh_analysts_file
 
 
 def run(home: Home, *, keep: int = 30) -> dict[str, int]:
-    """Does all of it; keeps the last ``keep`` publications readable with ``--as-of``. Returns what was done, counted.
+    """Does all of it; returns what was done, counted.
+
+    The last ``keep`` publications stay readable with ``--as-of``, and the last one of each month for good.
 
     Readers notice nothing: compaction ends in a publication of the same night with the same rows.
     """
@@ -47,13 +49,15 @@ def _compact(home: Home, lake: Lake) -> int:
         night = Night(home, lake, engine, "maintenance", head, head.business_date)
         done += customers.forget_superseded(night)
         for table in sorted(head.tables):
-            files = lake.files(table, night.state)
+            files = lake.listed(table, night.state)
             counts = Counter(partition_of(file) for file in files)
             several = {partition for partition, number in counts.items() if number > 1 and partition}
             if several:
+                lake.files(table, night.state)
                 night.merge(table, [file for file in files if partition_of(file) in several])
                 done += len(several)
         if done:
+            lake.check_what_was_read()  # what was changed would else be written anew, with a checksum that is right
             lake.move_head(replace(night.state, seq=night.seq))
             lake.publish(head.business_date)
             refresh_analysts_file(home)
@@ -61,7 +65,10 @@ def _compact(home: Home, lake: Lake) -> int:
 
 
 def _drop_publications(lake: Lake, keep: int) -> int:
-    old = lake.publications()[: -max(keep, 1)]
+    """Drops all but the newest and each month's last; returns how many."""
+    publications = lake.publications()
+    month_ends = {lake.state_of(path).night.isoformat()[:7]: path for path in publications}  # the last one stays
+    old = [path for path in publications[: -max(keep, 1)] if path not in month_ends.values()]
     for path in old:
         path.unlink()
     return len(old)
@@ -72,7 +79,7 @@ def _expire(lake: Lake) -> tuple[int, int]:
     states = [lake.head(), *(lake.state_of(path) for path in lake.publications())]
     expired = removed = 0
     for table in sorted({table for state in states for table in state.tables}):
-        wanted = {file for state in states for file in lake.files(table, state)}
+        wanted = {file for state in states for file in lake.listed(table, state)}
         wanted |= {lake.version_file(table, state.tables[table]) for state in states if table in state.tables}
         kept = {state.snapshots[table] for state in states if table in state.snapshots and not lake.moved(state)}
         if kept:

@@ -26,7 +26,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from kanta import landing, models, programme, quality
+from kanta import checksums, landing, models, programme, quality
 from kanta.contracts import contract_of
 from kanta.engine import Engine, literal
 from kanta.home import Home
@@ -301,6 +301,7 @@ class Night:
         whole, mixed = self.lake.concerned(contract, self.state, values)
         rest = []
         if mixed:  # what they hold of other days stays
+            self.lake.files(table, self.state)
             days = ", ".join(literal(day) for day in values)
             others = f"{_rows_of(mixed)} where {contract.partition} not in ({days})"
             rest = self.engine.write(contract, others, directory / "rest", month=month)
@@ -360,6 +361,7 @@ def stage(home: Home, name: str, business_date: date, lake: Lake | None = None) 
         with Engine(lake.root / "work", shared=True) as engine:
             night = Night(home, lake, engine, name, state, worked_through(state, name, business_date))
             yield night
+            lake.check_what_was_read()
             after = replace(
                 night.state,
                 through={**night.state.through, name: max(night.business_date, night.since)},
@@ -527,6 +529,7 @@ def run(
     result: dict[str, Any] = {}
     for day in nights if each_night else [last]:
         reporter.say(f"night of {day}")
+        checksums.forget()
         result = {"business_date": day}
         for name in STAGES:
             result[name] = run_stage(home, name, day, reporter)

@@ -44,6 +44,7 @@ def publish(
             return {"number": published.number, "changed": False}
         begun = time.perf_counter()
         tables = _written(lake, head, published)
+        lake.check_new(head, tables)
         agreed = {table: contract_of(table) for table in tables}
         with (
             nullcontext(judge) if judge else quality.Judge() as judge,
@@ -61,6 +62,7 @@ def publish(
                 results = [*results, _nothing_run_out_is_open(night)]
                 _keep_checks(night, results)
                 _keep_runs(night, head)
+                lake.check_what_was_read()
                 lake.move_head(replace(night.state, seq=night.seq))
             failed = [r for r in results if not r.success and r.severity == "critical"]
             if failed:
@@ -99,8 +101,8 @@ def _written(lake: Lake, head: State, published: State) -> dict[str, list[Path]]
     for table in sorted(head.of_the_night()):
         if table.startswith("landed.") or head.tables[table] == published.tables.get(table):
             continue
-        known = set(lake.files(table, published))
-        new = [file for file in lake.files(table, head) if file not in known]
+        known = set(lake.listed(table, published))
+        new = [file for file in lake.listed(table, head) if file not in known]
         if new:
             tables[table] = new
     return tables

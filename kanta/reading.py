@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import os
+import stat
 import sys
 from dataclasses import replace
 from datetime import date
@@ -14,8 +15,8 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from kanta import contracts
-from kanta.engine import Engine, literal, refusal
+from kanta import contracts, questions, spreadsheets
+from kanta.engine import Engine, refusal
 from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.lake import Lake, State
@@ -33,10 +34,20 @@ def names() -> list[str]:
     return sorted({*contracts.lake(), *contracts.landed()})
 
 
-def open_lake(home: Home, tables: list[str], as_of: date | None = None, *, shared: bool = True) -> tuple[Engine, State]:
-    """An engine with these tables as readers see them; the caller closes it. ``shared``: see :class:`Engine`."""
+def say_which(state: State) -> None:
+    """Says on standard error which night was read."""
+    print(f"As of the night of {state.night} (publication {state.number}).", file=sys.stderr)
+
+
+def open_lake(
+    home: Home, tables: list[str], as_of: date | None = None, *, nearest: bool = False, shared: bool = True
+) -> tuple[Engine, State]:
+    """An engine with these tables as readers see them; the caller closes it.
+
+    ``nearest``: see :meth:`Lake.published`; ``shared``: see :class:`Engine`.
+    """
     lake = Lake(home)
-    state = lake.published(as_of)
+    state = lake.published(as_of, nearest=nearest)
     if as_of is None:
         # Sessions with stores go on after a night is published; what they are now is what one asks for.
         sessions = {name: at for name, at in lake.head().tables.items() if name.startswith("distribution.")}
@@ -72,11 +83,14 @@ def hq_names(home: Home) -> HqNames:
         )
 
 
-def open_published(home: Home, *tables: str) -> Night:
-    """The newest publication as a night that only reads, with these tables attached; raises when there is none."""
+def open_published(home: Home, *tables: str, shared: bool = True) -> Night:
+    """The newest publication as a night that only reads, with these tables attached; raises when there is none.
+
+    ``shared``: see :class:`Engine`.
+    """
     lake = Lake(home)
     state = lake.published()
-    night = Night(home, lake, Engine(lake.root / "work", shared=True), "reading", state, state.night)
+    night = Night(home, lake, Engine(lake.root / "work", shared=shared), "reading", state, state.night)
     night.attach(*tables)
     return night
 
@@ -167,50 +181,77 @@ def _asked_for(sql: str) -> list[str]:
         tables = {
             f"{t.db}.{t.name}".lower() for t in sqlglot.parse_one(sql, dialect="duckdb").find_all(exp.Table) if t.db
         }
-    except sqlglot.errors.SqlglotError:
+    except (sqlglot.errors.SqlglotError, RecursionError):
         return known
     if not tables:
         return known if not sql.strip().lower().startswith(("select", "with", "from")) else []
     return [name for name in known if name in tables]
 
 
-def query(home: Home, sql: str, *, form: str = "table", output: Path | None = None, as_of: date | None = None) -> None:
-    """Runs a query over the published lake and prints or writes its result."""
-    engine, _ = open_lake(home, _asked_for(sql), as_of, shared=False)
+def query(
+    home: Home,
+    sql: str,
+    *,
+    form: str = "table",
+    output: Path | None = None,
+    as_of: date | None = None,
+    nearest: bool = False,
+    exact: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Runs a query over the published lake and prints or writes its result; says which night it read.
+
+    A CSV file is made harmless for spreadsheets unless ``exact``; what another program reads through a pipe is exact.
+    Raises BadArguments for what is no question, or would be written into the lake.
+    """
+    questions.check(sql)
+    _refuse_place(home, output)
+    if form == "parquet" and output is None:
+        raise BadArguments("--format parquet needs --output FILE", next_step="kanta query … --output out.parquet")
+    engine, state = open_lake(home, _asked_for(sql), as_of, nearest=nearest, shared=False)
     with engine:
-        # What a reader types may read the lake's tables, not the machine's files.
-        engine.con.execute(f"set allowed_directories = [{literal(str(Lake(home).root))}]")
-        engine.con.execute("set enable_external_access = false")
-        engine.con.execute("set lock_configuration = true")
+        engine.confine()
         try:
             result = engine.con.execute(sql)
         except Exception as error:
             if isinstance(error, duckdb.IOException) or "magic bytes" in str(error):
                 raise refusal("query", sql, error) from None
             raise BadArguments(str(error).strip(), where=sql, next_step='kanta query "show all tables"') from None
+        if not quiet:
+            say_which(state)
         if form == "parquet":
             import pyarrow.parquet as pq
 
-            if output is None:
-                raise BadArguments(
-                    "--format parquet needs --output FILE", next_step="kanta query … --output out.parquet"
-                )
             pq.write_table(result.to_arrow_table(), output)
             return
         columns = [column[0] for column in result.description or []]
         if output:
             with output.open("w", encoding="utf-8", newline="") as file:
-                _write(file, columns, result, form)
+                _write(file, columns, result, form, exact=exact)
         else:
-            _write(sys.stdout, columns, result, form)
+            _write(sys.stdout, columns, result, form, exact=exact or not _is_file(sys.stdout))
 
 
-def _write(file: IO[str], columns: list[str], result: Any, form: str) -> None:
+def _refuse_place(home: Home, output: Path | None) -> None:
+    lake = Lake(home).root.resolve()
+    if output and (output.resolve() == lake or lake in output.resolve().parents):
+        raise BadArguments("Nothing is written into the lake by hand", where=str(output), next_step="another --output")
+
+
+def _is_file(stream: IO[str]) -> bool:
+    """Whether what is printed ends in a file, which people open, and not in another program or a terminal."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _write(file: IO[str], columns: list[str], result: Any, form: str, *, exact: bool) -> None:
     if form == "csv":
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
+        field = (lambda _, shown: shown) if exact else spreadsheets.field
+        file.write(spreadsheets.line(field("", name) for name in columns))
         while rows := result.fetchmany(10_000):
-            writer.writerows([_shown(value) for value in row] for row in rows)
+            file.writelines(spreadsheets.line(field(value, _shown(value)) for value in row) for row in rows)
     elif form == "json":
         rows = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
         json.dump(rows, file, default=str, indent=1)

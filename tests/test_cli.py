@@ -172,5 +172,43 @@ def test_a_full_disk_is_said_whoever_met_it_and_what_nobody_foresaw_is_not_hidde
     assert cli.main(["run", "--date", "2026-01-05", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["next"].startswith("make room")
     error.args = ("a defect of ours",)
+    assert cli.main(["run", "--date", "2026-01-05"]) == 1
+    said = capsys.readouterr().err
+    assert f"{type(error).__name__}: a defect of ours" in said
+    assert "Traceback" not in said
+    monkeypatch.setenv("KANTA_TRACEBACK", "1")
     with pytest.raises(type(error)):
         cli.main(["run", "--date", "2026-01-05"])
+
+
+def test_a_console_without_a_letter_shows_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    cli._speak()
+    print("Väinö ☕ \udcff")
+    console.flush()
+    assert console.buffer.getvalue() == b"V\\xe4in\\xf6 \\u2615 \\udcff\n"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify"], ["query", "\udcff"], ["query", "select " + "(" * 5000 + "1"], ["query", "select 1" + " + 1" * 9999],
+        ["query", "select 1", "--as-of", "2026-01-01"], ["explain", "card", "\udcff"], ["quarantine", "show", "\udcff"],
+        ["audience", "\udcff", "--channel", "email"], ["audience", "(" * 9000 + "r = 1", "--channel", "email"],
+        ["programme", "check", "/nowhere/\udcff"], ["replay", "--dry-run"], ["maintenance"], ["report"],
+        ["distribution", "prove"], ["customers", "erase", "K1"], ["analysts", "--no-browser"], ["status"],
+    ],
+    ids=lambda words: ascii(" ".join(words))[:40],
+)  # fmt: skip
+def test_where_nothing_was_run_no_command_and_no_word_gives_a_traceback(
+    arguments: list[str], here: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = cli.main(arguments)
+    except SystemExit as refused:  # of a command this version has not
+        code = int(str(refused.code))
+    said = capsys.readouterr().err
+    assert code in (0, 1, 2)
+    assert "does not know" not in said, said
+    assert "Traceback" not in said

@@ -3,48 +3,47 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import webbrowser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kanta.home import Home
 from kanta.lake import Lake
 
 PORT = 2718
 
-#: Browsers fetch nothing from elsewhere: what the page needs comes with marimo. (Its charts would ask for MathJax.)
-POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws: wss:"
+#: The environment variable that holds a token of one's own, so that it stays the same.
+TOKEN = "KANTA_ANALYSTS_TOKEN"  # noqa: S105  # its name, not its value
 
 
-def application(home: Home) -> Any:
-    """The page as an ASGI application; reads ``home`` until the process ends."""
+def application(home: Home, token: str) -> Any:
+    """The page as an ASGI application; reads ``home`` until the process ends. ``token``: empty for none."""
     import marimo
-    from starlette.datastructures import MutableHeaders
+
+    from kanta.analysts.guard import Guard
 
     os.environ["KANTA_HOME"] = str(home.root)
-    page = str(Path(__file__).with_name("page.py"))
-    served = marimo.create_asgi_app(quiet=True).with_app(path="", root=page).build()
-
-    async def guarded(scope: Any, receive: Any, send: Any) -> None:
-        async def sent(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Content-Security-Policy"] = POLICY
-            await send(message)
-
-        await served(scope, receive, sent)
-
-    return guarded
+    page = Path(__file__).with_name("page.py")
+    served = marimo.create_asgi_app(quiet=True).with_app(path="", root=str(page)).build()
+    proxy = urlsplit(home.settings.analysts_url or "").hostname
+    return Guard(served, token, [proxy] if proxy else [], page.parent)
 
 
-def serve(home: Home, port: int = PORT, *, browser: bool = True) -> int:
-    """Serves the page to this machine until it is stopped. Raises KantaError when nothing is published yet."""
+def serve(home: Home, port: int = PORT, *, browser: bool = True, token: bool = True) -> int:
+    """Serves the page to this machine until it is stopped. Raises KantaError when nothing is published yet.
+
+    ``token``: whether one is needed, as in the address that is printed; not where a proxy asks for a password.
+    """
     import uvicorn
 
     night = Lake(home).published().night
-    url = f"http://localhost:{port}"
+    secret = (os.environ.get(TOKEN) or secrets.token_urlsafe(24)) if token else ""
+    url = f"http://localhost:{port}/" + (f"?access_token={secret}" if secret else "")
     print(f"The analysts' page, as of {night}: {url} (stop it with Ctrl+C)", flush=True)
     if browser:
         threading.Timer(1.5, webbrowser.open, [url]).start()
-    uvicorn.run(application(home), host="127.0.0.1", port=port, log_level="warning")
+    uvicorn.run(application(home, secret), host="127.0.0.1", port=port, log_level="warning")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -26,13 +27,21 @@ def _figure(*traces: Any, title: str, height: int = 420, **layout: Any) -> go.Fi
     return figure
 
 
+def _rows(table: pa.Table) -> Rows:
+    """The rows with their texts escaped: plotly takes tags and links in any text of a figure, names and titles too."""
+    return [
+        {name: escape(value, quote=False) if isinstance(value, str) else value for name, value in row.items()}
+        for row in table.to_pylist()
+    ]
+
+
 def _floats(rows: Rows, name: str) -> list[float]:
     return [float(row[name] or 0) for row in rows]
 
 
 def trend(table: pa.Table, measure: str, title: str) -> go.Figure:
     """One band for each segment over the dates."""
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     days = sorted({row["as_of"] for row in rows})
     bands = []
     for segment in sorted({row["segment"] for row in rows}):
@@ -47,7 +56,7 @@ def trend(table: pa.Table, measure: str, title: str) -> go.Figure:
 
 def treemap(table: pa.Table) -> go.Figure:
     """Area: customers; colour: money of each."""
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     tree = go.Treemap(
         labels=[row["segment"] for row in rows], parents=[""] * len(rows), root={"color": "white"},
         values=_floats(rows, "customers"),
@@ -62,7 +71,7 @@ def treemap(table: pa.Table) -> go.Figure:
 
 def grid(table: pa.Table, measure: str, title: str) -> go.Figure:
     """Recency upwards, frequency to the right."""
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     recency, frequency = (range(1, max([5, *(row[name] for row in rows)]) + 1) for name in ("r", "f"))
     found = {(row["r"], row["f"]): float(row[measure]) for row in rows}
     cells = [[found.get((r, f)) for f in frequency] for r in recency]
@@ -78,7 +87,7 @@ def flows(table: pa.Table) -> go.Figure:
 
     Drawn as ribbons, because plotly's own Sankey does not draw inside a web component, where marimo puts figures.
     """
-    rows: Rows = [row for row in table.to_pylist() if row["customers"]]
+    rows: Rows = [row for row in _rows(table) if row["customers"]]
     sides = [_stacked(rows, "from_segment"), _stacked(rows, "to_segment")]
     names = sorted({*sides[0], *sides[1]})
     colour = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(names)}
@@ -138,7 +147,7 @@ def _rgb(colour: str) -> tuple[int, ...]:
 
 def causes(table: pa.Table) -> go.Figure | None:
     """The largest moves, each split into what caused it; none where the dates do not follow each other."""
-    rows = [row for row in table.to_pylist() if row["own_recency"] is not None][:12]
+    rows = [row for row in _rows(table) if row["own_recency"] is not None][:12]
     if not rows:
         return None
     names = {
@@ -155,7 +164,7 @@ def causes(table: pa.Table) -> go.Figure | None:
 
 def thresholds(table: pa.Table) -> go.Figure:
     """How many customers have each score; a score nobody has stands out as none."""
-    rows: Rows = [row for row in table.to_pylist() if row["within"] == ""] or table.to_pylist()
+    rows: Rows = [row for row in _rows(table) if row["within"] == ""] or _rows(table)
     bars = []
     for measure in ("recency", "frequency", "monetary"):
         own = [row for row in rows if row["measure"] == measure]
@@ -171,7 +180,7 @@ def thresholds(table: pa.Table) -> go.Figure:
 
 def cohorts(table: pa.Table) -> go.Figure:
     """Share of each cohort that bought again, month by month."""
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     months = sorted({row["cohort_month"] for row in rows})
     numbers = range(max((row["month_no"] for row in rows), default=0) + 1)
     found = {(row["cohort_month"], row["month_no"]): 100 * float(row["retention"]) for row in rows}
@@ -186,7 +195,7 @@ def cohorts(table: pa.Table) -> go.Figure:
 
 
 def alive(table: pa.Table) -> go.Figure:
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     bars = go.Bar(x=_floats(rows, "p_alive_from"), y=_floats(rows, "customers"), width=0.045)
     return _figure(
         bars,
@@ -213,7 +222,7 @@ def deciles(diagnostics: str | None) -> go.Figure | None:
 
 def points(table: pa.Table) -> list[go.Figure]:
     """For each reward point, when what members hold of it expires: usable, vesting, or never redeemable."""
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     in_order = {"type": "category", "categoryorder": "category ascending"}  # "never" last
     figures = []
     for point in sorted({row["reward_point_id"] for row in rows}):
@@ -229,7 +238,7 @@ def points(table: pa.Table) -> list[go.Figure]:
 
 
 def tiers(table: pa.Table) -> go.Figure:
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     lines = []
     for program, _, tier in sorted({(row["program_id"], row["level"], row["tier_id"]) for row in rows}):
         own = [row for row in rows if (row["program_id"], row["tier_id"]) == (program, tier)]
@@ -242,7 +251,7 @@ def tiers(table: pa.Table) -> go.Figure:
 
 
 def expiring(table: pa.Table) -> go.Figure:
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     bars = []
     for point in sorted({row["reward_point_id"] for row in rows}):
         own = [row for row in rows if row["reward_point_id"] == point]
@@ -258,7 +267,7 @@ def expiring(table: pa.Table) -> go.Figure:
 
 def outlooks(table: pa.Table) -> go.Figure:
     """One bar for each tier that can be reached or must be kept, in bands by how much is lacking."""
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     bands = []
     for lacks in ("nothing", "up to a fifth", "up to a half", "more"):
         own = [row for row in rows if row["lacks"] == lacks]
@@ -276,7 +285,7 @@ def outlooks(table: pa.Table) -> go.Figure:
 
 def liability(table: pa.Table) -> list[go.Figure]:
     """For each reward point what was owed at the end of each month, in bands by the month it was earned in."""
-    rows: Rows = table.to_pylist()
+    rows: Rows = _rows(table)
     figures = []
     for point in sorted({row["reward_point_id"] for row in rows}):
         own = [row for row in rows if row["reward_point_id"] == point and row["cohort"]]
@@ -290,7 +299,7 @@ def liability(table: pa.Table) -> list[go.Figure]:
 
 
 def story(purchases: pa.Table) -> go.Figure:
-    rows: Rows = purchases.to_pylist()
+    rows: Rows = _rows(purchases)
     bars = go.Bar(
         x=[row["business_date"] for row in rows], y=_floats(rows, "net_amount"),
         customdata=[[row["transaction_id"], row["channel_id"]] for row in rows],

@@ -9,17 +9,18 @@ from decimal import Decimal
 import pyarrow as pa
 
 from kanta.errors import KantaError
+from kanta.spreadsheets import harmless_table
 
 #: Rows an XLSX sheet can hold below its header.
 MOST_ROWS = 1_048_575
 
 
 def csv(table: pa.Table) -> bytes:
-    """UTF-8 with a header row, empty for what is not known; decimals as they are."""
+    """UTF-8 with a header row, empty for what is not known; decimals as they are, no text a formula."""
     import pyarrow.csv as pc
 
     sink = io.BytesIO()
-    pc.write_csv(table, sink)
+    pc.write_csv(harmless_table(table), sink)
     return sink.getvalue()
 
 
@@ -32,7 +33,7 @@ def parquet(table: pa.Table) -> bytes:
 
 
 def xlsx(table: pa.Table) -> bytes:
-    """One sheet, header frozen, dates and numbers as such; text stays text, also where it looks like a formula.
+    """One sheet, header frozen, dates and numbers as such; text is text, and none a formula when it is saved as CSV.
 
     Raises KantaError above what a sheet can hold.
     """
@@ -42,6 +43,7 @@ def xlsx(table: pa.Table) -> bytes:
         )
     import xlsxwriter
 
+    table = harmless_table(table)
     sink = io.BytesIO()
     book = xlsxwriter.Workbook(
         sink,

@@ -28,6 +28,13 @@ class Section:
     whole: Callable[[], pa.Table] | None = None
 
 
+def shown(value: Any) -> str:
+    """A value in a note: text of the address or of the data is text, and no Markdown, link or tag."""
+    if not isinstance(value, str):
+        return str(value)
+    return "".join(sign if sign.isalnum() or sign == " " else f"&#{ord(sign)};" for sign in value)
+
+
 #: How many rows of a list are on the page.
 SHOWN = 1000
 
@@ -115,7 +122,7 @@ def lifetime(book: Published, at: Filters, customer: str) -> Sections:
         return
     said = {True: "is published with a warning", False: "is not published"}
     minded = [row for row in models.to_pylist() if row["reason"]]
-    note = " ".join(f"**{row['model']} {said[row['published']]}**: {row['reason']}." for row in minded)
+    note = " ".join(f"**{shown(row['model'])} {said[row['published']]}**: {shown(row['reason'])}." for row in minded)
     found = book.lifetimes(at)
     if found.num_rows:
         yield Section("lifetime_by_segment", note, (charts.alive(book.alive(at)),), found)
@@ -180,14 +187,15 @@ def one_customer(book: Published, at: Filters, customer: str) -> Sections:
         return
     scores, purchases = book.scores_of(at, customer), book.purchases_of(customer)
     if not scores.num_rows and not purchases.num_rows:
-        yield Section("customer", f"There is no customer {customer} here.")
+        yield Section("customer", f"There is no customer {shown(customer)} here.")
         return
     newest = scores.slice(0, 1).to_pylist()
     lines = [_digit(book, at, newest[0], measure) for measure in ("recency", "frequency", "monetary")] if newest else []
-    title = f"**{customer}** has no score up to {at.as_of}: no purchase in the period."
+    title = f"**{shown(customer)}** has no score up to {at.as_of}: no purchase in the period."
     if newest:
         now = newest[0]
-        title = f"**{customer}** is in **{now['segment']}**, composite {now['composite']}, on {now['as_of']}."
+        segment, composite = shown(now["segment"]), shown(now["composite"])
+        title = f"**{shown(customer)}** is in **{segment}**, composite {composite}, on {now['as_of']}."
     yield Section("scores", "\n\n".join([title, *lines]), (), scores)
     yield from _contacts(book, customer)
     yield Section("purchases", "", (charts.story(purchases),), purchases)
@@ -218,7 +226,7 @@ def _digit(book: Published, at: Filters, score: dict[str, Any], measure: str) ->
     text = f"* **{letter.upper()} {score[letter]}**: {what}"
     if rows:
         row = rows[0]
-        among = f" of those in {row['within']}" if row["within"] else ""
+        among = f" of those in {shown(row['within'])}" if row["within"] else ""
         text += f"; {row['customers']:,} customers{among} with {row['lowest']} to {row['highest']} have this score"
         if row["at_least"] is not None or row["below"] is not None:
             text += f" (cuts: from {row['at_least'] or 'the lowest'} to below {row['below'] or 'no end'})"

@@ -206,7 +206,7 @@ def _blank_table(engine: Engine, lake: Lake, contract: Contract, values: set[str
             f"copy (select * replace ({blanks}) from read_parquet({literal(str(file))}, hive_partitioning = false))"
             f" to {literal(str(part))} (format parquet, compression zstd)"
         )
-        part.replace(file)
+        lake.rewrite(contract.name, file, part)
     return hit
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kanta import checksums
 from kanta.contracts import Contract
 from kanta.distribution.formats import text_of
 from kanta.distribution.protocol import canonical_json, contract
@@ -152,7 +153,9 @@ def _compare(
         ours = {each.database for each in told}
         lines += [row for row in pq.read_table(final / _LINES).to_pylist() if row["database"] not in ours]
         pq.write_table(_table(lines), final / f"{_LINES}.part")
+        checksums.unseal(final / _LINES)
         (final / f"{_LINES}.part").replace(final / _LINES)
+        checksums.seal(final / _LINES)
     for dataset in datasets:
         select = f"select * from read_parquet({literal(str(final / f'{dataset}.parquet'))})"
         if group == "shared":
@@ -178,13 +181,15 @@ def _counted(
 
 
 def _lines(root: Path, group: str | None) -> dict[str, _Line]:
-    """Each database as its newest folder has it. A folder whose lines cannot be read is as good as lost."""
+    """Each database as its newest folder has it. A folder that was changed or cannot be read is as good as lost."""
     found: dict[str, _Line] = {}
     for folder in sorted(root.glob("[!.]*.????????????")):
         name, _, number = folder.name.rpartition(".")
         if (name == "shared") != (group == "shared"):
             continue
         try:
+            if not all(checksums.intact(file) for file in folder.glob("*.parquet")):
+                continue
             rows = pq.read_table(folder / _LINES).to_pylist()
         except (OSError, pa.ArrowInvalid):
             continue
@@ -246,6 +251,8 @@ def _keep(root: Path, target: Path, final: Path, lines: Sequence[Mapping[str, ob
     """Makes the new folder count, in one rename; folders that say nothing newer than others go."""
     before = list(root.glob("[!.]*.????????????"))
     pq.write_table(_table(lines), target / _LINES)
+    for file in target.glob("*.parquet"):
+        checksums.seal(file)
     shutil.rmtree(final, ignore_errors=True)
     target.rename(final)
     shared = final.name.startswith("shared.")

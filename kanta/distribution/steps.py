@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kanta import checksums
 from kanta.contracts import contract_of
 from kanta.engine import literal
 from kanta.night import Night
@@ -46,7 +47,9 @@ def keep(stage: Night, sessions: str) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
     part = kept.with_name(f"{kept.name}.part")
     pq.write_table(steps.replace_schema_metadata({_FILES: json.dumps(sorted(_files(stage)))}), part)
+    checksums.unseal(kept)
     part.replace(kept)
+    checksums.seal(kept)
 
 
 def _kept(stage: Night) -> Path:
@@ -61,6 +64,8 @@ def _files(stage: Night) -> dict[str, Path]:
 def _known(kept: Path) -> set[str]:
     """The files whose steps are kept; none when what is kept cannot be read."""
     try:
+        if not checksums.intact(kept):
+            return set()
         found = json.loads((pq.read_schema(kept).metadata or {})[_FILES])
     except (OSError, KeyError, ValueError, pa.ArrowInvalid):
         return set()

@@ -8,6 +8,7 @@ goes wrong with a place raises OSError and concerns one store. Secrets come from
 from __future__ import annotations
 
 import io
+import logging
 import os
 import random
 import shutil
@@ -231,15 +232,13 @@ class Sftp:
 
     def _do(self, work: Callable[[Any], Got]) -> Got:
         """Work with the open connection; one that broke is closed, and the next try opens another."""
-        import paramiko
-
         try:
             if self._client is None:
                 self._client = self._connected()
             return work(self._client)
-        except (FileNotFoundError, FileExistsError):
+        except (FileNotFoundError, FileExistsError, KantaError):
             raise
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except Exception as error:  # what is no SFTP fails in ways that the library names as they come
             if self._client is not None:
                 with suppress(Exception):
                     self._client.get_channel().get_transport().close()
@@ -249,6 +248,8 @@ class Sftp:
     def _connected(self) -> Any:
         import paramiko
 
+        # Its threads tell a log of what also comes as an exception; where nobody set one up that would be the terminal.
+        logging.getLogger("paramiko").addHandler(logging.NullHandler())
         client = paramiko.SSHClient()
         known, key_file = self._secrets.get("known_hosts"), self._secrets.get("key_file")
         for name, file in (("known hosts", known), ("private key", key_file)):
@@ -268,8 +269,12 @@ class Sftp:
             banner_timeout=SILENCE,
             auth_timeout=SILENCE,
         )
-        opened = client.open_sftp()
-        opened.get_channel().settimeout(SILENCE)
+        try:
+            opened = client.open_sftp()
+            opened.get_channel().settimeout(SILENCE)
+        except Exception:
+            client.close()
+            raise
         return opened
 
     def names(self, path: str = "") -> list[str]:

@@ -87,7 +87,9 @@ def published(
         )
     with Engine(workspace) as engine:
         night = Night(home, lake, engine, "distribution", state, state.business_date)
-        rules = request(engine, state.business_date, attach(night), data_group)
+        versions = attach(night)
+        lake.check_what_was_read()  # what goes to stores is made from these files
+        rules = request(engine, state.business_date, versions, data_group)
         yield Published(engine, state.business_date, rules)
 
 

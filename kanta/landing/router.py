@@ -39,8 +39,6 @@ _PATTERNS = {
         r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
     ),
 }
-#: Text a spreadsheet would run as a formula; a phone number or a negative number is none.
-_FORMULA = r"=[\s\S]+|[+@-][A-Za-z.]+\([\s\S]*|[+@-][\s\S]*\|[\s\S]*![\s\S]*"
 _ROW_RULES = {
     "columns": "the row has more or fewer fields than the header",
     "length": "the row is longer than 1 MB",
@@ -160,9 +158,6 @@ def rules(column: Column, raw: str, value: str) -> list[Rule]:
         rule("pattern", f"not regexp_full_match({value}, {literal(column.pattern)})", "is not written as it must be")
     if column.max_length:
         rule("length", f"length({value}) > {column.max_length}", f"is longer than {column.max_length} characters")
-    if column.type == "VARCHAR" and not column.allowed and not column.pattern:
-        formula = f"left({value}, 1) in ('=', '+', '-', '@') and regexp_full_match({value}, '{_FORMULA}')"
-        rule("formula", formula, "is a spreadsheet formula")
     return found
 
 

@@ -161,8 +161,7 @@ def read(path: Path) -> tuple[Node | None, list[Problem]]:
             root = Node(str(path), 1, {})
         if not isinstance(root.value, dict):
             raise _BrokenError("must be a mapping of keys at the top", root.line)
-        if sum(1 for _ in _walk(root)) > MAX_NODES:
-            raise _BrokenError(f"holds more than {MAX_NODES:,} values once its aliases are written out", 0)
+        _refuse_bombs(root)
     except _BrokenError as broken:
         builder.problem(broken.line, str(broken))
     except UnicodeDecodeError as error:
@@ -179,17 +178,23 @@ def read(path: Path) -> tuple[Node | None, list[Problem]]:
     return None, builder.problems
 
 
-def _walk(root: Node) -> Iterator[Node]:
-    """Every node, aliases written out; stops soon after MAX_NODES, so that a bomb is never unpacked."""
-    stack, seen = [root], 0
-    while stack and seen <= MAX_NODES:
-        node = stack.pop()
+def _refuse_bombs(root: Node) -> None:
+    """Raises _BrokenError for a tree that is too large or too deep once its aliases are written out.
+
+    It stops soon after the limits, so that no bomb is unpacked; a chain of aliases is deep though each is short.
+    """
+    stack, seen = [(root, 0)], 0
+    while stack:
+        node, depth = stack.pop()
         seen += 1
-        yield node
+        if seen > MAX_NODES:
+            raise _BrokenError(f"holds more than {MAX_NODES:,} values once its aliases are written out", 0)
+        if depth > MAX_DEPTH:
+            raise _BrokenError(f"is nested deeper than {MAX_DEPTH} levels once its aliases are written out", node.line)
         if isinstance(node.value, list):
-            stack.extend(node.value)
+            stack.extend((child, depth + 1) for child in node.value)
         elif isinstance(node.value, dict):
-            stack.extend(child for _, child in node.value.values())
+            stack.extend((child, depth + 1) for _, child in node.value.values())
 
 
 def merge(trees: list[Node], folder: str) -> tuple[Node, list[Problem]]:

@@ -30,6 +30,9 @@ CUSTOMER_FIELDS: dict[str, str] = {
     "billing_zip": "VARCHAR", "billing_country": "VARCHAR", "delivery_zip": "VARCHAR", "delivery_country": "VARCHAR",
 }  # fmt: skip
 
+#: The parts of a condition stand no deeper in each other; a chain of ``or`` is wide, not deep.
+DEEPEST = 100
+
 #: Digits kept behind the point of a product or quotient; sums keep all.
 SCALE = 10
 
@@ -81,10 +84,23 @@ def to_sql(text: str, level: Level) -> str:
     for node in nodes:
         if not isinstance(node, _ALLOWED):
             raise ValueError(f"may not use {node.key}; only and, or, not, in, comparisons and arithmetic")
+    if _depth(tree) > DEEPEST:
+        raise ValueError(f"holds parts that stand more than {DEEPEST} deep in each other; make it several rules")
     made = _typed(tree, fields(level))
     if made.type != "boolean":
         raise ValueError("must be a condition, true or false")
     return made.sql
+
+
+def _depth(tree: exp.Expr) -> int:
+    """How deep the parts of a condition stand in each other."""
+    deepest, waiting = 0, [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        waiting += [(child, depth + (type(child) is not type(node) or type(node) not in _JOINED))
+                    for child in node.iter_expressions()]  # fmt: skip
+    return deepest
 
 
 def _typed(node: exp.Expr, known: Mapping[str, str]) -> Typed:
@@ -99,8 +115,8 @@ def _typed(node: exp.Expr, known: Mapping[str, str]) -> Typed:
     if isinstance(node, exp.Not):
         return Typed(f"(not {_of(node.this, known, 'boolean').sql})", "boolean")
     if type(node) in _JOINED:
-        left, right = (_of(part, known, "boolean").sql for part in (node.this, node.expression))
-        return Typed(f"({left} {_JOINED[type(node)]} {right})", "boolean")
+        parts = [_of(part, known, "boolean").sql for part in node.flatten(unnest=False)]
+        return Typed(f"({f' {_JOINED[type(node)]} '.join(parts)})", "boolean")
     if type(node) in _COMPARED:
         left_, right_ = _alike(_typed(node.this, known), _typed(node.expression, known))
         return Typed(f"try({left_.sql} {_COMPARED[type(node)]} {right_.sql})", "boolean")

@@ -51,7 +51,7 @@ def _publication(lake: Lake, night: date) -> State:
     """The newest publication of a night. Raises BadArguments when there is none."""
     next_step = f"kanta run --date {night}"
     for path in reversed(lake.publications()):
-        state = State.from_json(path.read_text(encoding="utf-8"))
+        state = lake.state_of(path)
         if state.business_date == night:
             return state
         if state.business_date and state.business_date > night:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from kanta import audience
-from kanta.engine import Engine
+from kanta.engine import Engine, literal
 from kanta.errors import BadArguments
 
 NIGHT = date(2026, 1, 31)
@@ -26,6 +26,8 @@ NIGHT = date(2026, 1, 31)
         "last_purchase_on >= business_date - interval 30 day",
         "last_purchase_on >= date '2026-01-01' and expected_value_90d * 2 > 50",
         "points_value > 20",
+        "segment not like 'A%' and segment ilike 'l%' and R not in (1, 2) and -r < abs(f)",
+        "cast(monetary_total as decimal(18, 1)) > 1.5 or r::int = 1",
         "true",
     ],
 )
@@ -40,7 +42,11 @@ def test_a_condition_on_known_columns_is_taken(text: str) -> None:
         "customer_id in (select customer_id from rfm.scores)", "r > (select 1)", "password = 'x'", "rfm.scores.r = 1",
         "read_text('/etc/passwd') = ''", "getenv('HOME') = ''", "now() > business_date", "random() < 0.5",
         "segment = 'a' -- )", "r = $definition", "r >= ", "list_contains([1], r)", "sum(r) > 1",
-        "row_number() over () = 1",
+        "row_number() over () = 1", "cast(r as \"oid) = 1 or (2\") = 1", "cast(r as \"int\"[]) is null",
+        "r::struct(a \"x) or (1\") is null", "try_cast(r as integer) = 1", "r = interval '1 day' second", "r = :x",
+        "segment like 'a' escape 'b'", "segment similar to 'a'", "segment collate nocase = 'x'", "(" * 5000 + "r",
+        "(" * 500 + "r = 1" + ")" * 500, "not " * 3000 + "true", "r = 1" + " or r = 1" * 5000, "r = '\udcff'",
+        "case when r = 1 then true end", "struct_pack(a := 1).a = 1", "[1, 2][1] = r", "r = 1 order by 1",
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_with_words(text: str) -> None:
@@ -50,6 +56,17 @@ def test_anything_else_is_refused_with_words(text: str) -> None:
     with pytest.raises(BadArguments) as refused:
         audience.condition(text)
     assert "columns: customer_id" in str(refused.value)
+
+
+def test_a_chain_is_wide_not_deep(engine: Engine) -> None:
+    safe = audience.condition(" or ".join(["segment = 'Loyal'"] * 400))
+    assert audience.choose(engine, safe, "email", Decimal(0), "", NIGHT).counts()["matching"] == 9
+
+
+@pytest.mark.parametrize("text", ["' or 1 = 1 --", "\\', x", "a''b", "$1", "\0"])
+def test_a_text_stays_a_text(text: str, engine: Engine) -> None:
+    safe = audience.condition(f"segment = {literal(text)}")
+    assert engine.rows(f"select {safe} from (select $text as segment)", {"text": text}) == [(True,)]
 
 
 #: customer, value in the contact list, contact (valid, consent), why it is left out

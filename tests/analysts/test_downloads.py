@@ -28,9 +28,9 @@ def test_parquet_is_the_list() -> None:
     assert pq.read_table(io.BytesIO(downloads.parquet(TABLE))).equals(TABLE)
 
 
-def test_csv_is_exact() -> None:
+def test_csv_is_exact_but_for_what_a_spreadsheet_would_run() -> None:
     lines = downloads.csv(TABLE).decode().splitlines()
-    assert lines == ['"who","money","day"', '"=1+1""x",1.10,2026-01-31', '"Ä, ö",,', ",-3.00,2026-02-01"]
+    assert lines == ['"who","money","day"', '"\'=1+1""x",1.10,2026-01-31', '"Ä, ö",,', ",-3.00,2026-02-01"]
 
 
 def test_xlsx_holds_text_as_text_numbers_as_numbers_and_dates_as_dates() -> None:
@@ -38,7 +38,7 @@ def test_xlsx_holds_text_as_text_numbers_as_numbers_and_dates_as_dates() -> None
     rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
     assert rows[0] == ["who", "money", "day"]
     assert sheet["A2"].data_type == "s", "a text that looks like a formula is none"
-    assert rows[1][:2] == ['=1+1"x', 1.1]
+    assert rows[1][:2] == ["'=1+1\"x", 1.1]
     assert rows[1][2].date() == date(2026, 1, 31)
     assert rows[2] == ["Ä, ö", None, None]
 

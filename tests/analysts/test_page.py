@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import os
 import re
@@ -16,19 +17,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
+import pyarrow as pa
 import pytest
 
 from kanta import reading
-from kanta.analysts import data, prepared
+from kanta.analysts import TOKEN, charts, data, prepared
 from kanta.analysts.data import Filters
-from kanta.analysts.views import VIEWS
+from kanta.analysts.views import VIEWS, shown
 from kanta.home import REPOSITORY, Home
 from kanta.lake import Lake
 from tests.analysts.conftest import CHANNELS, NIGHT, facts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SECRET = "the-token-of-this-test"  # noqa: S105
 PATIENCE = 60_000  # milliseconds, for a machine that is busy with other tests
 CHARTS = {
     "overview": 2, "segments": 1, "heat_map": 2, "migrations": 2, "thresholds": 1, "customer": 1, "cohorts": 1,
@@ -43,7 +47,7 @@ def url(home: Home) -> Iterator[str]:
         port = free.getsockname()[1]
     server = subprocess.Popen(
         [sys.executable, "-m", "kanta", "analysts", "--port", str(port), "--no-browser"],
-        env=os.environ | {"KANTA_HOME": str(home.root), "PYTHONPATH": str(REPOSITORY)},
+        env=os.environ | {"KANTA_HOME": str(home.root), "PYTHONPATH": str(REPOSITORY), TOKEN: SECRET},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -175,7 +179,7 @@ def test_every_chart_draws_every_filter_filters_every_download_opens(url: str, b
 
     # Every view; KANTA_SCREENSHOTS names a folder to keep pictures in.
     pictures = os.environ.get("KANTA_SCREENSHOTS")
-    page.goto(f"{url}/?view=customer&customer={customer}")  # a link that names a customer
+    page.goto(f"{url}/?access_token={SECRET}&view=customer&customer={customer}")  # a link that names a customer
     for view in sorted(CHARTS, key=lambda view: view != "customer"):
         page.get_by_text(VIEWS[view][0], exact=True).first.click(timeout=PATIENCE)
         page.wait_for_url(f"**view={view}*", timeout=PATIENCE)
@@ -214,6 +218,44 @@ def test_every_chart_draws_every_filter_filters_every_download_opens(url: str, b
             rows = pq.read_table(io.BytesIO(content)).to_pylist()
         assert len(rows) == expected, form
     assert elsewhere == [], "the page fetched from elsewhere"
+
+
+HOSTILE = "<script src=\"data:text/javascript,document.title='ran'\"></script><img src=x onerror=document.title='ran'>"
+
+
+@pytest.mark.slow
+def test_text_of_the_address_is_text_and_runs_nothing(url: str, browser: Any) -> None:
+    page = browser.new_context().new_page()
+    elsewhere: list[str] = []
+    page.on("request", lambda asked: elsewhere.append(asked.url) if not asked.url.startswith((url, "blob:")) else None)
+    asked = urlencode({"access_token": SECRET, "view": "customer", "customer": HOSTILE})
+    page.goto(f"{url}/?{asked}")
+    page.get_by_text(f"There is no customer {HOSTILE} here.").first.wait_for(timeout=PATIENCE)
+    assert page.title() == "Kanta for analysts"
+    assert SECRET not in page.url
+    for script in ("document.title = 'ran'", "fetch('http://evil.example/')"):
+        assert page.evaluate(  # what would run if markup came through all the same
+            "script => new Promise(told => { document.addEventListener('securitypolicyviolation', () => told(true));"
+            " const made = document.createElement('script'); made.textContent = script; document.body.append(made);"
+            " setTimeout(() => told(false), 3000); })",
+            script,
+        )
+    assert page.title() == "Kanta for analysts"
+    assert [each for each in elsewhere if not each.startswith("data:image")] == []
+
+
+def test_text_of_the_data_is_text_in_notes_and_figures() -> None:
+    for hostile in (HOSTILE, "[x](javascript:alert(1))", "**bold** `code` $x$", "a\n\n# head", "www.evil.example"):
+        assert set(shown(hostile)) <= set("&#;0123456789 ") | {sign for sign in hostile if sign.isalnum()}
+        assert html.unescape(shown(hostile)) == hostile
+        named = {"as_of": [NIGHT], "segment": [hostile], "customers": [3], "revenue_each": [1], "revenue": [1]}
+        table = pa.table(named | {"percent": [1], "reward_point_id": [hostile], "cohort": [NIGHT], "month": [NIGHT]})
+        closing = table.append_column("closing", [[1]])
+        moved = pa.table({"from_segment": [hostile], "to_segment": [hostile], "customers": [3]})
+        drawn_ = [charts.trend(table, "customers", ""), charts.treemap(table), charts.flows(moved)]
+        for figure in [*drawn_, *charts.liability(closing)]:
+            assert "<script" not in figure.to_json()
+            assert "<img" not in figure.to_json()
 
 
 def test_the_browser_test_knows_every_view() -> None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from kanta import distribution
 from kanta.distribution import transport
 from kanta.distribution.transport import Bucket, Patient, Sftp, Transport
 from kanta.errors import KantaError
-from kanta.home import Home
+from kanta.home import REPOSITORY, Home
 from tests.distribution.conftest import Chain
 
 pytestmark = pytest.mark.slow  # real servers
@@ -344,3 +345,44 @@ def test_a_transport_nobody_knows_is_an_error_that_says_what_there_is(tmp_path: 
     with pytest.raises(KantaError, match="sftp://"):
         transport.open_place(Home(tmp_path), "gopher://x/y")
     assert isinstance(_impatient(transport.open_place(Home(tmp_path), "s3://bucket/x")), Bucket)
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-closes\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 64])
+def test_a_server_that_closes_early_is_an_error_of_the_place_and_shows_no_traceback(
+    greeting: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own, where nobody has set a log up."""
+    program = """
+import socket, sys, threading
+from urllib.parse import urlsplit
+from kanta.distribution.transport import Sftp
+server = socket.create_server(("127.0.0.1", 0))
+def answer():
+    while True:
+        client, _ = server.accept()
+        client.sendall(bytes.fromhex(sys.argv[1]))
+        client.close()
+threading.Thread(target=answer, daemon=True).start()
+place = Sftp(urlsplit(f"sftp://store@127.0.0.1:{server.getsockname()[1]}/out"))
+try:
+    place.names()
+except OSError as error:
+    print(f"an error of the place: {error}")
+"""
+    monkeypatch.setenv("KANTA_SFTP_KNOWN_HOSTS", str(tmp_path / "known"))
+    (tmp_path / "known").touch()
+    words = [sys.executable, "-c", program, greeting.hex()]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=REPOSITORY, timeout=120, check=False)
+    assert "an error of the place" in done.stdout, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("error", [paramiko.SFTPError("Garbage packet received"), EOFError(), IndexError("short")])
+def test_what_is_no_sftp_is_an_error_of_the_place(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Garbage:
+        def listdir_attr(self, _: str) -> None:
+            raise error
+
+    monkeypatch.setattr(Sftp, "_connected", lambda _: Garbage())
+    with pytest.raises(OSError, match="the SFTP server failed"):
+        Sftp(urlsplit("sftp://store@place/out")).names()

@@ -47,7 +47,6 @@ def breaking(column: Column, rule: str) -> list[str]:
         return [(DAY + timedelta(column.days_after_drop + 1)).isoformat() + sound(column)[10:]]
     return {
         "required": [""], "type": ["x", "1.5.5", "0x1", "١"], "allowed": ["zzz", "Sale"], "pattern": ["?"],
-        "formula": ["=1+1", "@SUM(1)"],
     }[kind]  # fmt: skip
 
 

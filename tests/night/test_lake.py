@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from kanta import reading, verify
-from kanta.errors import KantaError
+from kanta import maintenance, reading, verify
+from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.night import stage
@@ -104,3 +106,81 @@ def test_a_head_that_was_cut_off_and_a_file_that_is_gone_are_told_with_what_to_d
     with pytest.raises(KantaError, match="broken") as refused:
         lake.head()
     assert (refused.value.where, "runbook" in refused.value.next_step) == (str(lake.head_file), True)
+
+
+@pytest.fixture
+def months(home: Home, without_iceberg: None) -> Home:
+    """Nights of three months, each with one more day of rows; the last of January worked twice."""
+    nights = [january(30), january(31), january(31), date(2026, 2, 27), date(2026, 3, 1), date(2026, 3, 2)]
+    for number, night in enumerate(nights, start=1):
+        put(home, {night: number}, [night])
+    return home
+
+
+def test_as_of_is_that_night_or_an_error_with_the_kept_nights_around_it(months: Home) -> None:
+    lake = Lake(months)
+    assert (lake.published(january(30)).number, lake.published(january(31)).number) == (1, 3), "the newest of a night"
+    for asked, before, after in [
+        (january(29), "none before", "2026-01-30"),
+        (date(2026, 2, 1), "2026-01-31", "2026-02-27"),
+        (date(2026, 3, 3), "2026-03-02", "none after"),
+    ]:
+        with pytest.raises(BadArguments, match=f"{asked} is not kept.* {before}, {after}"):
+            lake.published(asked)
+    assert lake.published(date(2026, 2, 1), nearest=True).night == january(31)
+    with pytest.raises(BadArguments, match="is not kept"):
+        lake.published(january(29), nearest=True)
+
+
+def test_a_query_says_which_night_it_read(months: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = f"select max(rows_checked) as n from {TABLE}"
+    for as_of, nearest, night, n in [(None, False, "2026-03-02", 6), (date(2026, 2, 20), True, "2026-01-31", 3)]:
+        reading.query(months, asked, form="csv", as_of=as_of, nearest=nearest)
+        said = capsys.readouterr()
+        assert (said.out, f"night of {night} " in said.err) == (f"n\n{n}\n", True)
+    with pytest.raises(BadArguments):
+        reading.query(months, asked, as_of=date(2026, 2, 20))
+    assert capsys.readouterr().out == ""
+
+
+def test_maintenance_keeps_the_last_night_of_each_month(months: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "_expire", lambda _: (0, 0))
+    lake = Lake(months)
+    maintenance._drop_publications(lake, 1)
+    kept = [lake.state_of(path) for path in lake.publications()]
+    assert [(state.number, str(state.night)) for state in kept] == [
+        (3, "2026-01-31"), (4, "2026-02-27"), (6, "2026-03-02"),
+    ]  # fmt: skip
+    assert maintenance._drop_publications(lake, 1) == 0
+
+
+def test_a_question_writes_only_where_it_is_told_and_never_into_the_lake(months: Home, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in months.lake.rglob("*.json")}
+    for output in (months.lake / "head.json", months.lake / "new.csv"):
+        with pytest.raises(BadArguments, match="into the lake"):
+            reading.query(months, "select 1", form="csv", output=output)
+    (tmp_path / "link").symlink_to(months.lake)
+    with pytest.raises(BadArguments, match="into the lake"):
+        reading.query(months, "select 1", form="csv", output=tmp_path / "link" / "head.json")
+    (file,) = Lake(months).files(TABLE, Lake(months).published(january(30)))
+    for target in (months.lake / "head.json", file):
+        wrapped = f"with c as (copy (select 1 as x) to '{target}' (use_tmp_file false)) select * from c, {TABLE}"
+        with pytest.raises(BadArguments, match="cannot change anything"):
+            reading.query(months, wrapped)
+    assert {path: path.read_bytes() for path in months.lake.rglob("*.json")} == before
+
+
+def test_a_csv_file_is_harmless_unless_asked_and_a_pipe_is_exact(
+    months: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = "select '=2x4 Timber' as \"+name\", -1.5 as number, '-1.5' as text, null as nothing"
+    honest = "+name,number,text,nothing\n=2x4 Timber,-1.5,-1.5,\n"
+    harmless = honest.replace("+name", "'+name").replace("=2x4", "'=2x4")
+    for exact, text in ((False, harmless), (True, honest)):
+        reading.query(months, asked, form="csv", output=tmp_path / "out.csv", exact=exact)
+        assert (tmp_path / "out.csv").read_text() == text
+    reading.query(months, asked, form="csv")
+    assert capsys.readouterr().out == honest
+    with (tmp_path / "redirected.csv").open("w") as redirected, contextlib.redirect_stdout(redirected):
+        reading.query(months, asked, form="csv")
+    assert (tmp_path / "redirected.csv").read_text() == harmless

@@ -66,7 +66,7 @@ def test_expiry_keeps_the_asked_publications_and_removes_what_only_older_ones_re
     assert done["publications dropped"] > 0
     assert done["files removed"] > 0
     assert Lake(mine).published(DAYS[4]).night == DAYS[4]
-    with pytest.raises(KantaError, match="No night on or before 2026-01-05 is kept"):
+    with pytest.raises(KantaError, match="night of 2026-01-05 is not kept"):
         Lake(mine).published(DAYS[0])
     assert history.contents(mine) == rows
     assert breaches(mine) == []

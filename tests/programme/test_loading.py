@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from kanta.errors import BadProgramme
 from kanta.programme import HqNames, check_against_hq, load, load_settings, warnings
 from kanta.programme.model import Programme
+from kanta.programme.when import to_sql
 from tests.programme.conftest import VALID, Json, changed
 
 Problems = Callable[..., list[str]]
@@ -258,6 +259,7 @@ def test_anchors_and_a_byte_order_mark_are_fine(folder: Path) -> None:
     assert load(folder).reward_points[0].expiration.value == 0
 
 
+CHAIN = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 500))  # each link is short
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
@@ -267,6 +269,8 @@ HOSTILE = [
     ("a: !secret x", "tags such as !secret are not allowed"),
     (BOMB, "holds more than 200,000 values once its aliases are written out"),
     ("[" * 100_000, "nested deeper than 30 levels"),
+    (CHAIN, "is nested deeper than 30 levels once its aliases are written out"),
+    (CHAIN.replace("[", "{k: ").replace("]", "}"), "is nested deeper than 30 levels once its aliases are written out"),
     ("a: &a [*a]", "alias *a names no finished anchor"),
     ("a: *b", "alias *b names no finished anchor"),
     ("x" * 1_000_001, "is larger than 1,000,000 bytes"),
@@ -409,3 +413,24 @@ def test_settings_have_defaults_and_tell_their_problems(folder: Path) -> None:
         ":2: time_zone: must be a time zone such as Europe/Helsinki",
         ":3: trading_day: unknown key; did you mean trading_days?",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "net_amount" + "+1" * 900 + ">1", "-" + " -" * 900 + "1>net_amount", "not " * 490 + "true",
+        "(" * 900 + "true" + ")" * 900, "true = " * 250 + "true",
+    ],
+    ids=["sum", "signs", "not", "brackets", "comparisons"],
+)  # fmt: skip
+@pytest.mark.parametrize("level", ["order", "line"])
+def test_a_long_condition_is_a_problem_and_no_crash_at_whatever_depth_it_is_read(text: str, level: Any) -> None:
+    assert len(text) <= 2_000
+    with pytest.raises(ValueError, match=r"deep in each other|cannot be read"):
+        to_sql(text, level)
+
+
+def test_a_long_chain_is_wide_and_so_allowed() -> None:
+    sql = to_sql(" or ".join(["not(tax_amount>1)"] * 90), "order")
+    assert sql.count("tax_amount") == 90
+    assert not sql.startswith("((("), "each part stands beside the others, not in them"
