@@ -432,7 +432,9 @@ def _customers_erase(options: argparse.Namespace) -> int:
             f"Erased: {done['files']} files of the lake, {len(done['drops'])} drops, {done['pages']} pages and"
             f" {done['packages']} packages held the customer.  next: kanta verify"
         )
-    return DONE
+    for place in done["refused"]:
+        print(f"Not looked into: {place}", file=sys.stderr)
+    return LOOK if done["refused"] else DONE
 
 
 def _distribution_status(options: argparse.Namespace) -> int:

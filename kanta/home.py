@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import grp
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from kanta.errors import KantaError
 
 if TYPE_CHECKING:
     from kanta.programme import Settings
@@ -52,6 +55,19 @@ class Home:
     @property
     def inbox(self) -> Path:
         return self.root / self.settings.inbox
+
+    @cached_property
+    def group(self) -> int | None:
+        """The system's number of the group that may read the stores' packages (settings.yaml); None: not said."""
+        name = self.settings.outbox_group
+        try:
+            return grp.getgrnam(name).gr_gid if name else None
+        except KeyError:
+            raise KantaError(
+                f"There is no group {name} on this machine",
+                where=f"{self.programme / 'settings.yaml'}, outbox_group",
+                next_step="make it (groupadd), or name another",
+            ) from None
 
     @property
     def reports(self) -> Path:

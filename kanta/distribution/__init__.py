@@ -133,17 +133,23 @@ def cancel(home: Home, database: str, job: str, sequence: int) -> list[Session]:
     return [session]
 
 
-def erased(home: Home, accounts: Collection[str]) -> list[Session]:
+def erased(home: Home, accounts: Collection[str], refused: list[str]) -> list[Session]:
     """Takes every package that may hold these customers out of the outbox; the next one of its line is full.
 
     Call it once the lake has blanked them (spec 3-customers, rule 10). A package holds a customer if its database
-    was ever sent one of them and it has not been taken. Returns the sessions that ended.
+    was ever sent one of them and it has not been taken. Returns the sessions that ended; a place that cannot be
+    looked into is added to ``refused``, its packages count as there.
     """
     rules, day = view.rules(home), Lake(home).published().night
     outbox = transport.outbox(home)
     jobs = [job for job, datasets in rules.jobs.items() if "customers" in datasets]
     with sending.alone(home, None):  # what others are about to send may hold them, too
-        lines = [(name, job) for job in jobs for name in _sent(home, job, accounts) if outbox.names(f"{name}/{job}")]
+        lines = [
+            (name, job)
+            for job in jobs
+            for name in _sent(home, job, accounts)
+            if _lies_in(outbox, f"{name}/{job}", refused)
+        ]
         with recording(home, day, rules) as book:
             for line, sessions in book.sessions(lines).items():
                 if not sessions:
@@ -156,6 +162,14 @@ def erased(home: Home, accounts: Collection[str]) -> list[Session]:
         for line in lines:
             sending.clear(outbox, *line)
     return [book.moved[key] for key in sorted(book.moved)]
+
+
+def _lies_in(outbox: transport.Transport, path: str, refused: list[str]) -> bool:
+    try:
+        return bool(outbox.names(path))
+    except OSError as error:
+        refused.append(f"outbox/{path}: {error.strerror or error}")
+        return True
 
 
 def _sent(home: Home, job: str, accounts: Collection[str]) -> list[str]:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import io
 import os
 import random
-import shutil
 import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from kanta import handles
 from kanta.distribution.keys import connection
 from kanta.errors import KantaError
 from kanta.home import Home
@@ -29,6 +29,9 @@ Got = TypeVar("Got")
 
 #: How often a remote place is tried, and the seconds before the second try at most; then twice as long, and so on.
 TRIES, PAUSE = 4, 1.0
+
+#: What lies in a local place is for its stores, too, and for nobody else, whatever the process's umask.
+SHARED_FILE, SHARED_FOLDER = 0o640, 0o750
 
 #: A remote place that says nothing for so many seconds has failed; a slow one that goes on has not.
 SILENCE = 60.0
@@ -72,7 +75,7 @@ def open_place(home: Home, url: str) -> Transport:
             where="programme/settings.yaml",
             next_step="name a folder, sftp://user@host/path or s3://bucket/path",
         )
-    return Folders(home.root / (unquote(parts.path) if parts.scheme else url))
+    return Folders(home.root / (unquote(parts.path) if parts.scheme else url), home.group)
 
 
 def outbox(home: Home) -> Transport:
@@ -89,23 +92,25 @@ def inbox(home: Home) -> Transport:
 
 
 class Folders:
-    """A local place."""
+    """A local place. Whatever lies below its root is a store's to change, so it is reached by handles alone.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    ``group``: the system's group that may read what is put there; None leaves it the process's own.
+    """
 
-    # Paths are text here: thousands of folders each night, and a Path costs more than what is done with it.
+    def __init__(self, root: Path, group: int | None = None) -> None:
+        self.root, self._group = root, group
 
     def names(self, path: str = "") -> list[str]:
         try:
-            return sorted(os.listdir(f"{self.root}/{path}"))  # noqa: PTH208
+            with handles.folder(self.root, path) as folder:
+                return sorted(os.listdir(folder))  # noqa: PTH208 - of a handle
         except FileNotFoundError:
             return []
 
     def stamps(self, path: str) -> dict[str, str]:
         stats: dict[str, os.stat_result] = {}
         try:
-            with os.scandir(f"{self.root}/{path}") as found:
+            with handles.folder(self.root, path) as folder, os.scandir(folder) as found:
                 for entry in found:
                     with suppress(FileNotFoundError):  # a part that was renamed hides no other file
                         stats[entry.name] = entry.stat(follow_symlinks=False)
@@ -114,33 +119,49 @@ class Folders:
         return {name: f"{of.st_size} {of.st_mtime_ns}" for name, of in sorted(stats.items())}
 
     def read(self, path: str, most: int) -> bytes | None:
-        return read_file(self.root / path, most)
+        above, name = _split(path)
+        try:
+            with handles.folder(self.root, above) as folder, handles.open_file(folder, name) as file:
+                return _limited(file.read(most + 1), name, most)
+        except FileNotFoundError:
+            return None
 
     def upload(self, content: bytes, path: str) -> None:
-        target = f"{self.root}/{path}"
-        with _opened(content) as source, _fresh(f"{target}.part") as file:
-            shutil.copyfileobj(source, file)
+        above, name = _split(path)
+        try:
+            self._put(above, name, content)
+        except FileNotFoundError:  # the place itself is not there yet
+            self.root.mkdir(parents=True, exist_ok=True)
+            with handles.folder(self.root) as made:
+                self._share(SHARED_FOLDER, made)
+            self._put(above, name, content)
+
+    def _put(self, above: str, name: str, content: bytes) -> None:
         # Not synced: what a machine that went down has left broken, its store refuses by its hash and says so.
-        os.replace(f"{target}.part", target)  # noqa: PTH105
-        _check_size(path, os.stat(target).st_size, content)  # noqa: PTH116
+        with handles.folder(self.root, above, self._make) as folder:
+            status = handles.write(folder, name, content, partial(self._share, SHARED_FILE))
+        _check_size(f"{above}/{name}", status.st_size, content)
+
+    def _make(self, folder: int, name: str) -> None:
+        handles.made(folder, name)
+        with handles.folder(folder, name) as made:
+            self._share(SHARED_FOLDER, made)
+
+    def _share(self, mode: int, handle: int) -> None:
+        if self._group is not None:
+            os.fchown(handle, -1, self._group)
+        os.fchmod(handle, mode)
 
     def remove(self, path: str) -> None:
-        target = self.root / path
-        try:
-            shutil.rmtree(target) if target.is_dir() and not target.is_symlink() else target.unlink()
-        except FileNotFoundError:
-            return
+        above, name = _split(path)
+        with suppress(FileNotFoundError), handles.folder(self.root, above) as folder:
+            handles.remove(folder, name)
 
 
-def _fresh(path: str) -> IO[bytes]:
-    """A new file to write; what lay there goes first, so that nothing is ever written through a link."""
-    try:
-        return open(path, "xb")  # noqa: PTH123
-    except FileNotFoundError:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        Path(path).unlink()
-    return open(path, "xb")  # noqa: PTH123
+def _split(path: str) -> tuple[str, str]:
+    """A path's folder and its last name. Raises OSError for one that leads elsewhere."""
+    *above, name = handles.parts_of(path)
+    return "/".join(above), name
 
 
 def _check_size(name: str, arrived: int | None, content: bytes) -> None:

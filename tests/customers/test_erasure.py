@@ -25,6 +25,7 @@ from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.landing import blanking
+from kanta.landing.names import Names
 from kanta.landing.router import raw_json
 from tests.conftest import NoJudge
 from tests.feed import DEFAULTS, Row, joined, sale, write_drop
@@ -193,22 +194,22 @@ def test_nothing_of_an_erased_customer_is_left_in_any_file_and_all_else_holds(
         ),
         (
             "ndjson",
-            '{"customer_id": "K1", "last_name": "Zweta", "x": 1.50}\n{"customer_id":"K2","last_name":"K1"}\n'
+            '{"customer_id": "K1", "last_name": "Zweta", "operated_at": 1.50, "x": "Zwe"}\n{"customer_id":"K2","last_name":"K1"}\n'
             '{"K1" broken\n',
-            '{"customer_id": "K1", "last_name": null, "x": "1.50"}\n{"customer_id":"K2","last_name":"K1"}\n{}\n',
+            '{"customer_id": "K1", "last_name": null, "operated_at": 1.50, "x": null}\n{"customer_id":"K2","last_name":"K1"}\n{}\n',
         ),
     ],
 )
 def test_only_the_persons_own_columns_of_a_file_are_emptied(form: str, before: str, after: str, home: Home) -> None:
     write_drop(home, "pos", DAYS[0], "S1", {f"customers.{form}": before.encode()})
-    names = blanking.Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
+    names = Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
     folder = home.landing / "pos" / str(DAYS[0]) / "S1"
-    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/S1"]
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names).drops] == [f"pos/{DAYS[0]}/S1"]
     data = (folder / f"customers.{form}").read_bytes()
     assert data.decode() == after
     (listed,) = json.loads((folder / "control.json").read_text())["files"]
     assert listed["sha256"] == hashlib.sha256(data).hexdigest()
-    assert blanking.blank_drops(home, names) == []
+    assert blanking.blank_drops(home, names) == blanking.Looked()
 
 
 def test_a_refused_row_is_theirs_if_it_names_them_and_not_if_it_holds_the_same_text(tmp_path: Path) -> None:
@@ -233,12 +234,12 @@ def test_a_file_that_was_cut_off_is_blanked_as_far_as_it_can_be_read(form: str, 
     whole = gzip.compress(plain) if form == "csv.gz" else zstandard.ZstdCompressor().compress(plain)
     write_drop(home, "pos", DAYS[0], "S1", {f"customers.{form}": whole[: len(whole) // 2]})
     secret = hashlib.sha256(b"7").hexdigest()
-    names = blanking.Names(frozenset({"K7"}), frozenset(), frozenset(), frozenset())
-    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/S1"]
+    names = Names(frozenset({"K7"}), frozenset(), frozenset(), frozenset())
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names).drops] == [f"pos/{DAYS[0]}/S1"]
     told = "".join(text for file, text in texts(home.landing) if file.suffix in (".gz", ".zst"))
     assert secret not in told
     assert hashlib.sha256(b"8").hexdigest() in told
-    assert blanking.blank_drops(home, names) == []
+    assert blanking.blank_drops(home, names) == blanking.Looked()
 
 
 @pytest.mark.parametrize("form", ["csv.gz", "csv.zst"])
@@ -252,10 +253,10 @@ def test_of_a_file_that_expands_without_end_only_the_beginning_is_kept_where_the
     file = home.landing / "pos" / str(DAYS[0]) / "S1" / f"customers.{form}"
     assert len(plain) > max(blanking.MAX_RATIO * file.stat().st_size, 1 << 20)
     before = file.read_bytes()
-    nobody, seventh = (blanking.Names(frozenset({name}), *[frozenset[str]()] * 3) for name in ("K8", "K7"))
-    assert blanking.blank_drops(home, nobody) == []
+    nobody, seventh = (Names(frozenset({name}), *[frozenset[str]()] * 3) for name in ("K8", "K7"))
+    assert blanking.blank_drops(home, nobody) == blanking.Looked()
     assert file.read_bytes() == before
-    assert len(blanking.blank_drops(home, seventh)) == 1
+    assert len(blanking.blank_drops(home, seventh).drops) == 1
     (kept,) = (text for place, text in texts(home.landing) if place == file and text.startswith("customer_id"))
     assert kept.startswith("customer_id,last_name\nK1,Zweta\nK2,Abc\n")
     assert "K7" not in kept
@@ -269,8 +270,8 @@ def test_a_poslog_keeps_the_receipt_and_loses_the_person(home: Home) -> None:
     )
     for name in ("K1", "K2"):
         write_drop(home, "pos", DAYS[0], name, {"poslog.xml": text.format(name, "Zweta").encode()})
-    names = blanking.Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
-    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/K1"]
+    names = Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names).drops] == [f"pos/{DAYS[0]}/K1"]
     found = (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").read_text()
     assert found == text.format("K1", "")
     (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").write_text(
