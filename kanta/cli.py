@@ -18,13 +18,14 @@ from typing import Any
 
 from kanta import OBJECTS, __version__
 from kanta.errors import BadArguments, KantaError
-from kanta.home import Home
+from kanta.home import PRIVATE, Home
 
 DONE, FAILED, BAD, LOOK = 0, 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Errors are printed with what, where and the next step."""
+    os.umask(PRIVATE)
     parser = _parser()
     options = parser.parse_args(arguments)
     if arguments is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 
+#: The umask of every process that works on a home: what it writes is for its user alone.
+PRIVATE = 0o077
+
 
 @dataclass(frozen=True)
 class Home:
@@ -27,6 +31,22 @@ class Home:
     def default(cls) -> Home:
         """``KANTA_HOME``, else ``data/`` in the repository."""
         return cls(Path(os.environ.get("KANTA_HOME") or REPOSITORY / "data").resolve())
+
+    def make_private(self) -> None:
+        """Makes the home, or makes one that was open to others its owner's alone; so is what the process writes in it.
+
+        With a group for packages (settings.yaml) its members may pass through the home, and list nothing in it. A home
+        of another user stays as it is.
+        """
+        os.umask(PRIVATE)
+        wanted = 0o700 if self.group is None else 0o710
+        with suppress(OSError):
+            self.root.mkdir(parents=True, exist_ok=True)
+            status = self.root.stat()
+            if status.st_uid == os.geteuid() and (status.st_mode & PRIVATE & ~wanted or self.group is not None):
+                if self.group is not None:
+                    os.chown(self.root, -1, self.group)
+                self.root.chmod(wanted)
 
     @property
     def programme(self) -> Path:

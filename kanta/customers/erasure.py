@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from kanta import contracts, handles
 from kanta.contracts import Contract
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, file_literal, literal
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
@@ -210,7 +210,7 @@ def _blank_table(engine: Engine, lake: Lake, contract: Contract, values: set[str
         with TemporaryDirectory(dir=file.parent, prefix=".erasing-") as folder:  # of a name nobody can foresee
             fresh = Path(folder) / file.name
             engine.execute(
-                f"copy (select * replace ({blanks}) from read_parquet({literal(str(file))}, hive_partitioning = false))"
+                f"copy (select * replace ({blanks}) from read_parquet({file_literal(file)}, hive_partitioning = false))"
                 f" to {literal(str(fresh))} (format parquet, compression zstd)"
             )
             fresh.replace(file)
@@ -218,7 +218,7 @@ def _blank_table(engine: Engine, lake: Lake, contract: Contract, values: set[str
 
 
 def _listed(files: Iterable[Path]) -> str:
-    return ", ".join(literal(str(file)) for file in files)
+    return ", ".join(map(file_literal, files))
 
 
 def _remember(night: Night, drops: list[Blanked]) -> None:

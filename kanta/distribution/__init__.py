@@ -19,7 +19,7 @@ from kanta.distribution.protocol import Place
 from kanta.distribution.proving import prove
 from kanta.distribution.sending import Asked, Progress, send
 from kanta.distribution.sessions import FINAL, Session, recording
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, file_literal
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
@@ -45,8 +45,12 @@ def groups(home: Home, business_date: date) -> list[str]:
 def run(
     home: Home, business_date: date, progress: Progress | None = None, data_group: str | None = None
 ) -> dict[str, Any]:
-    """:func:`send`, told in numbers; ``failed``: the names of the databases that failed."""
-    sessions = send(home, business_date, data_group, progress)
+    """:func:`send`, told in numbers; ``failed``: the names of the databases that failed.
+
+    ``unreachable``: the place that does not answer, and why; ``waiting``: how many packages wait for it.
+    """
+    said: list[str] = []
+    sessions = send(home, business_date, data_group, progress, said=said)
     sent = [session for session in sessions if session.state == "available"]
     failed = {session.database for session in sessions if session.state.endswith("_failed")}
     failed |= {session.database for session in sessions if session.state == "suspended"}
@@ -56,7 +60,7 @@ def run(
         "no_data": sum(session.state == "no_data" for session in sessions),
         "applied": sum(session.state == "applied" for session in sessions),
         "failed": sorted(failed),
-    }
+    } | ({"waiting": sum(s.state == "started" for s in sessions), "unreachable": said[0]} if said else {})
 
 
 def acknowledge(home: Home, business_date: date, databases: Collection[str] | None = None) -> list[Session]:
@@ -167,9 +171,12 @@ def erased(home: Home, accounts: Collection[str], refused: list[str]) -> list[Se
 def _lies_in(outbox: transport.Transport, path: str, refused: list[str]) -> bool:
     try:
         return bool(outbox.names(path))
+    except transport.UnreachableError as error:
+        if (told := f"outbox: {error}") not in refused:
+            refused.append(told)
     except OSError as error:
         refused.append(f"outbox/{path}: {error.strerror or error}")
-        return True
+    return True
 
 
 def _sent(home: Home, job: str, accounts: Collection[str]) -> list[str]:
@@ -178,7 +185,7 @@ def _sent(home: Home, job: str, accounts: Collection[str]) -> list[str]:
     if not files or not accounts:
         return []
     with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
-        listed = ", ".join(literal(str(file)) for file in files)
+        listed = ", ".join(map(file_literal, files))
         query = f"select distinct database from read_parquet([{listed}]) where list_contains($accounts, customer_id)"
         return sorted(name for (name,) in engine.rows(query, {"accounts": list(accounts)}))
 

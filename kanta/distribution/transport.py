@@ -78,6 +78,11 @@ def open_place(home: Home, url: str) -> Transport:
     return Folders(home.root / (unquote(parts.path) if parts.scheme else url), home.group)
 
 
+def verdict_of(place: Transport) -> str:
+    """Why a place as a whole does not answer, once that was found; "" while it does."""
+    return place.verdict if isinstance(place, Patient) else ""
+
+
 def outbox(home: Home) -> Transport:
     """Where packages go."""
     return open_place(home, home.settings.outbox)
@@ -200,11 +205,20 @@ def _limited(content: bytes, name: str, most: int) -> bytes:
 # ── remote ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class UnreachableError(OSError):
+    """A place as a whole does not answer: the trouble of none of its stores."""
+
+
 class Patient:
-    """A remote place, tried again when it fails: a few times, each pause twice as long, with jitter."""
+    """A remote place, tried again when it fails: a few times, each pause twice as long, with jitter.
+
+    Once the place itself has failed so, nothing more is asked of it: ``verdict`` says why, and every further call
+    raises it at once. A store's own folder that fails while the place answers is that store's trouble alone.
+    """
 
     def __init__(self, place: Transport, pause: Callable[[float], None] = time.sleep, tries: int = TRIES) -> None:
         self._place, self._pause, self._tries = place, pause, tries
+        self.verdict = ""
 
     def names(self, path: str = "") -> list[str]:
         return self._try(lambda: self._place.names(path))
@@ -222,12 +236,28 @@ class Patient:
         self._try(lambda: self._place.remove(path))
 
     def _try(self, work: Callable[[], Got]) -> Got:
+        if self.verdict:
+            raise UnreachableError(self.verdict)
         for done in range(1, self._tries):
             try:
                 return work()
             except OSError:
                 self._pause(PAUSE * 2 ** (done - 1) * random.uniform(0.5, 1))  # noqa: S311 - a pause, no secret
-        return work()
+        try:
+            return work()
+        except OSError as error:
+            if isinstance(error, UnreachableError) or not self._answers():
+                self.verdict = str(error.strerror or error)
+                raise UnreachableError(self.verdict) from error
+            raise
+
+    def _answers(self) -> bool:
+        """Whether the place itself says anything, be it that its root is not to be listed."""
+        try:
+            self._place.names()
+        except OSError as error:
+            return isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)
+        return True
 
 
 class Sftp:
@@ -256,9 +286,9 @@ class Sftp:
 
         try:
             if self._client is None:
-                self._client = self._connected()
+                self._client = self._opened()
             return work(self._client)
-        except (FileNotFoundError, FileExistsError):
+        except (FileNotFoundError, FileExistsError, UnreachableError):
             raise
         except (OSError, EOFError, paramiko.SSHException) as error:
             if self._client is not None:
@@ -266,6 +296,16 @@ class Sftp:
                     self._client.get_channel().get_transport().close()
             self._client = None
             raise error if isinstance(error, OSError) else OSError(f"the SFTP server failed: {error}") from error
+
+    def _opened(self) -> Any:
+        """A connection. Raises UnreachableError for whatever a server, or what stands in its place, does instead."""
+        import paramiko
+
+        try:
+            return self._connected()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            said = getattr(error, "strerror", None) or str(error) or "it closed the connection"
+            raise UnreachableError(f"the SFTP server failed: {said}") from error
 
     def _connected(self) -> Any:
         import paramiko

@@ -194,9 +194,11 @@ def test_nothing_of_an_erased_customer_is_left_in_any_file_and_all_else_holds(
         ),
         (
             "ndjson",
-            '{"customer_id": "K1", "last_name": "Zweta", "operated_at": 1.50, "x": "Zwe"}\n{"customer_id":"K2","last_name":"K1"}\n'
+            '{"customer_id": "K1", "last_name": "Zweta", "operated_at": 1.50, "x": "Zwe"}\n'
+            '{"customer_id":"K2","last_name":"K1"}\n'
             '{"K1" broken\n',
-            '{"customer_id": "K1", "last_name": null, "operated_at": 1.50, "x": null}\n{"customer_id":"K2","last_name":"K1"}\n{}\n',
+            '{"customer_id": "K1", "last_name": null, "operated_at": 1.50, "x": null}\n'
+            '{"customer_id":"K2","last_name":"K1"}\n{}\n',
         ),
     ],
 )

@@ -196,7 +196,9 @@ def test_a_night_that_would_leave_a_lot_open_is_not_published_and_a_replay_mends
     morrow = LAST + timedelta(days=1)
     for stage in night.STAGES:
         night.run_stage(home, stage, morrow)
-    with pytest.raises(CheckFailed, match=f"1 open: .*plain-{LAST.day - RUN_OUT}, 40.00 until {LAST} .*next: kanta replay"):
+    with pytest.raises(
+        CheckFailed, match=f"1 open: .*plain-{LAST.day - RUN_OUT}, 40.00 until {LAST} .*next: kanta replay"
+    ):
         publish(home, morrow, no_judge)
     assert Lake(home).published().business_date == LAST
 
