@@ -558,4 +558,5 @@ def _open_matters(home: Home, nights: Iterable[date]) -> tuple[int, list[str]]:
 
 def needs_a_look(result: Mapping[str, Any]) -> bool:
     """Finished, but something was set aside or is missing (exit code 3)."""
-    return bool(result.get("open_quarantine") or result.get("missing"))
+    unreachable = "unreachable" in result.get("distribution", {})
+    return bool(unreachable or result.get("open_quarantine") or result.get("missing"))
