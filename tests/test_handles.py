@@ -25,7 +25,10 @@ def test_a_link_anywhere_below_the_root_is_refused_and_the_root_itself_may_be_on
         with pytest.raises(OSError, match="is a link"), handles.folder(tmp_path / "root", path, handles.made):
             pass
     for path in ("file", "../elsewhere", "a/../../elsewhere"):
-        with pytest.raises(OSError, match=r"no folder|leads out"), handles.folder(tmp_path / "root", path, handles.made):
+        with (
+            pytest.raises(OSError, match=r"no folder|leads out"),
+            handles.folder(tmp_path / "root", path, handles.made),
+        ):
             pass
     assert list((tmp_path / "elsewhere").rglob("*")) == [tmp_path / "elsewhere" / "b"]
 

@@ -103,7 +103,8 @@ def _blank_drop(path: str, folder: int, names: Names, telling: Collection[bytes]
                 hashes[name] = hashlib.sha256(before).hexdigest(), hashlib.sha256(after).hexdigest()
                 handles.write(folder, name, after)
         except OSError as error:
-            looked.refused.append(f"landing/{shown(path)}/{shown(name)}: {error.strerror or error}")
+            place = f"{path}/{name}" if path else name
+            looked.refused.append(f"landing/{shown(place)}: {error.strerror or error}")
     return _control_again(path, folder, hashes) if hashes and is_drop else None
 
 

@@ -54,8 +54,8 @@ def csv_text(text: str, contract: Contract | None, names: Names) -> Iterator[str
 def _line(cells: list[str], record: str) -> str:
     end = record[len(record.rstrip("\r\n")) :]
     out = io.StringIO(newline="")
-    csv.writer(out, lineterminator=end).writerow(cells)
-    return out.getvalue()
+    csv.writer(out, lineterminator="\r\n").writerow(cells)  # which of the two it quotes goes by this
+    return out.getvalue().removesuffix("\r\n") + end
 
 
 def _records(text: str) -> Iterator[tuple[str, list[str], bool]]:

@@ -37,8 +37,19 @@ GUID = "0a1b2c3d-0000-4000-8000-000000000001"
 SECRETS = (
     "Xanthippe", "Zwetajewa", "xanthi@zwet.com", "Xanthi.2@Zwet.com", "+358401239876", "0401239876", "Quellgasse 77",
     "Oberquell", "Zx-00199", "likes-zebras", "cried of zebras", "leave at Zwetas", "paid for Zweta",
-    "xrefused@zwet.com", "xlater@zwet.com",
+    "xrefused@zwet.com", "xlater@zwet.com", "Zwetissima", "xposlog@zwet.com", "1961-02-03",
 )  # fmt: skip
+
+
+#: A receipt of theirs, in UTF-16, the id padded; a name, a mail and a birth date that stand nowhere else.
+POSLOG = """<?xml version="1.0" encoding="UTF-16"?><POSLog><Transaction><RetailStoreID>S6</RetailStoreID>
+<WorkstationID>1</WorkstationID><SequenceNumber>1</SequenceNumber><BusinessDayDate>{day}</BusinessDayDate>
+<BeginDateTime>{day}T10:00:00Z</BeginDateTime><CurrencyCode>USD</CurrencyCode><RetailTransaction>
+<LineItem><SequenceNumber>1</SequenceNumber><Sale ItemType="Stock"><ItemID>P</ItemID>
+<ExtendedAmount>1.00</ExtendedAmount><Quantity>1</Quantity></Sale></LineItem>
+<Total TotalType="TransactionGrandAmount">1.00</Total><Customer><CustomerID> &#75;1 </CustomerID>
+<Name>Zwetissima</Name><BirthDate>1961-02-03</BirthDate></Customer><EMail>xposlog@zwet.com</EMail>
+</RetailTransaction></Transaction></POSLog>"""
 
 
 def _person(day: date, identifier: str, **identity: str) -> dict[str, list[Row]]:
@@ -100,6 +111,10 @@ def erased_home(home: Home) -> Home:
         {"operation_id": "op-k3", "operation": "create", "mode": "sync", "operated_at": f"{DAYS[2]}T08:00:00Z",
          "customer_id": "K3", "customer_type": "person", "last_name": "Waiting"},
     ]})  # fmt: skip
+    receipt = POSLOG.format(day=DAYS[2]).encode("utf-16")
+    cut = _person(DAYS[2], "op-4", customer_id="K1", first_name="Xan\u2028Zwetissima")
+    write_drop(home, "pos", DAYS[2], "S6", {"poslog.xml": receipt})
+    write_drop(home, "pos", DAYS[2], "S7", cut)
     for last in (DAYS[2], DAYS[-1]):
         night.run(home, last, last, judge=no_judge)
     night.run_stage(home, "analysts", DAYS[-1])
@@ -111,6 +126,8 @@ def texts(root: Path) -> Iterator[tuple[Path, str]]:
     for file in sorted(path for path in root.rglob("*") if path.is_file()):
         data = file.read_bytes()
         yield file, data.decode("utf-8", "replace")
+        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            yield file, data.decode("utf-16")
         if file.suffix == ".gz":
             yield file, gzip.decompress(data).decode("utf-8", "replace")
         elif file.suffix == ".zst":
