@@ -47,14 +47,14 @@ def test_a_file_is_written_anew_in_the_place_of_a_link_and_is_private(tmp_path: 
         status = (tmp_path / "drop" / name).lstat()
         assert stat.S_ISREG(status.st_mode)
         assert stat.S_IMODE(status.st_mode) == 0o600
-    assert sorted(os.listdir(tmp_path / "drop")) == ["hard.csv", "x.csv"]
+    assert sorted(path.name for path in (tmp_path / "drop").iterdir()) == ["hard.csv", "x.csv"]
 
 
 def test_a_fresh_name_cannot_be_foreseen_and_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     seen = []
 
     def note(_: int) -> None:
-        seen.append(sorted(os.listdir(tmp_path))[0])
+        seen.append(min(path.name for path in tmp_path.iterdir()))
         if len(seen) == 2:
             raise OSError("no room")
 
@@ -65,7 +65,7 @@ def test_a_fresh_name_cannot_be_foreseen_and_a_failed_write_leaves_nothing(tmp_p
     assert len(set(seen)) == 2
     assert all(handles.LEFTOVER.fullmatch(name) for name in seen)
     assert (tmp_path / "x").read_bytes() == b"1"
-    assert os.listdir(tmp_path) == ["x"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_reading_and_removing_follow_no_link(tmp_path: Path) -> None:
@@ -83,5 +83,5 @@ def test_reading_and_removing_follow_no_link(tmp_path: Path) -> None:
         assert list(handles.files(folder)) == []
         for name in ("l", "sub", "pipe", "absent"):
             handles.remove(folder, name)
-    assert os.listdir(tmp_path / "in") == []
-    assert os.listdir(tmp_path / "out") == ["keep"]
+    assert list((tmp_path / "in").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["keep"]

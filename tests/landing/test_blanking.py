@@ -189,7 +189,8 @@ RECEIPT = """<?xml version="1.0" encoding="{codec}"?><a:POSLog xmlns:a="urn:pos"
 <a:Elsewhere>to {text}</a:Elsewhere><a:ReceiptImage><a:Line>{text}</a:Line></a:ReceiptImage>
 <a:Comment>{text}</a:Comment><a:Total TotalType="TransactionGrandAmount">1.00</a:Total></a:RetailTransaction>
 </a:Transaction>
-<a:Transaction><a:CustomerID>OTHER</a:CustomerID><a:Name>Ben ERA</a:Name><a:Quantity>1</a:Quantity></a:Transaction></a:POSLog>"""
+<a:Transaction><a:CustomerID>OTHER</a:CustomerID><a:Name>Ben ERA</a:Name><a:Quantity>1</a:Quantity>
+</a:Transaction></a:POSLog>"""
 XML_SECRET = st.text(st.sampled_from("\u2028\x85äß\"'<>&] x"), max_size=6).map(lambda text: f"Secret{text}word")
 
 
