@@ -11,6 +11,8 @@ have acknowledged is taken in first. In Dynamics 365: distribution schedule 9999
 * **A store that cannot be served** stops no other: its group's task fails after the others are served, and is tried
   again. After `try_count` failures its package is suspended (`enforce_order`) and its others wait:
   `kanta distribution retry DATABASE`.
+* **A place that does not answer at all** is tried a few times, once for all its stores: their packages wait, none of
+  them counts as failed, and the task fails with one message.
 * **By hand**: trigger it with a business date. Sending what a store already has sends nothing.
 * **When it fails**, packages that went out are whole. The task's log ends with the next command.
 """
@@ -46,6 +48,9 @@ with DAG(
 
         day = tonight()
         sent = distribution.run(Home.default(), day, data_group=data_group)
+        if "unreachable" in sent:
+            next_step = "mend the place or the way to it, then clear this task"
+            raise KantaError(f"{sent['unreachable']}; {sent['waiting']} packages wait", next_step=next_step)
         if sent["failed"]:
             raise KantaError(f"Not served: {', '.join(sent['failed'])}", next_step="kanta distribution status")
         return announce(day, sent)

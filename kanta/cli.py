@@ -19,7 +19,7 @@ from typing import Any
 
 from kanta import OBJECTS, __version__
 from kanta.errors import BadArguments, KantaError
-from kanta.home import Home
+from kanta.home import PRIVATE, Home
 
 DONE, FAILED, BAD, LOOK = 0, 1, 2, 3
 
@@ -27,6 +27,7 @@ DONE, FAILED, BAD, LOOK = 0, 1, 2, 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Errors are printed with what, where and the next step."""
     _speak()
+    os.umask(PRIVATE)
     parser = _parser()
     options = parser.parse_args(arguments)
     if arguments is not None:
@@ -459,7 +460,9 @@ def _customers_erase(options: argparse.Namespace) -> int:
             f"Erased: {done['files']} files of the lake, {len(done['drops'])} drops, {done['pages']} pages and"
             f" {done['packages']} packages held the customer.  next: kanta verify"
         )
-    return DONE
+    for place in done["refused"]:
+        print(f"Not looked into: {place}", file=sys.stderr)
+    return LOOK if done["refused"] else DONE
 
 
 def _distribution_status(options: argparse.Namespace) -> int:

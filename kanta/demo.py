@@ -135,7 +135,7 @@ def _fresh(home: Home) -> Home:
             where=str(home.root),
             next_step="kanta demo --home DIR   builds one elsewhere",
         )
-    home.root.mkdir(parents=True, exist_ok=True)
+    home.make_private()
     (home.root / MARKER).write_text("kanta demo built this home and may build it anew.\n", encoding="utf-8")
     for name in there:
         shutil.rmtree(home.root / name)

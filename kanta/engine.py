@@ -46,6 +46,11 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def file_literal(file: Path | str) -> str:
+    """A file to read, as SQL: the engine takes ``*``, ``?`` and ``[`` of a path for a pattern, and reads what fits."""
+    return literal("".join(f"[{character}]" if character in "*?[" else character for character in str(file)))
+
+
 def folded(text: str) -> str:
     """A text so that those that look the same are the same: NFKC, without spaces around it, in no case.
 
@@ -283,7 +288,7 @@ class Engine:
         self._schema_of(contract.name)
         self._files.update(str(file) for file in files)
         if files:
-            listed = ", ".join(literal(str(file)) for file in files)
+            listed = ", ".join(map(file_literal, files))
             names = ", ".join(f'"{name}"' for name in contract.names)
             body = f"select {names} from read_parquet([{listed}], hive_partitioning = false)"
         else:

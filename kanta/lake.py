@@ -26,7 +26,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import quote, unquote, urlparse
 
 from kanta import checksums
 from kanta.contracts import Contract, contract_of
@@ -110,6 +110,12 @@ class State:
         )
 
 
+def uri_of(path: Path) -> str:
+    """A local path as a URI; what would end the path in it, or stand for something else, is escaped."""
+    escaped = (quote(c) if c in "%#?" or not c.isprintable() else c for c in str(path))
+    return f"file://{''.join(escaped)}"
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Writes a small file so that a reader finds the old or the new one, whole, also after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +131,7 @@ class Lake:
     """The tables of one home."""
 
     def __init__(self, home: Home) -> None:
-        self.root = home.lake
+        self.root, self._home = home.lake, home
         self._listed: dict[tuple[str, str], list[Path]] = {}
         self._sums: dict[tuple[str, str], dict[str, str]] = {}
         self._read: set[tuple[str, str]] = set()
@@ -219,6 +225,7 @@ class Lake:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the lake's write lock; waits, saying so, while another process has it."""
+        self._home.make_private()
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / ".lock").open("a+") as file:
             try:
@@ -400,8 +407,9 @@ class Lake:
         self.root.mkdir(parents=True, exist_ok=True)
         return SqlCatalog(
             "kanta",
-            uri=f"sqlite:///{self.root / 'catalog.db'}",
-            warehouse=f"file://{self.root}",
+            uri=f"sqlite:///{quote(str(self.root / 'catalog.db'))}",
+            warehouse=uri_of(self.root),
+            **{"py-io-impl": "kanta.iceberg_files.EscapedFiles"},
             init_catalog_tables="true",
         )
 
@@ -430,7 +438,7 @@ class Lake:
         return self.catalog.create_table(
             contract.name,
             schema,
-            location=f"file://{self.directory(contract.name)}",
+            location=uri_of(self.directory(contract.name)),
             partition_spec=spec,
             properties={
                 "write.metadata.delete-after-commit.enabled": "true",
@@ -465,14 +473,16 @@ class Lake:
         table, known = self._table(contract, last.snapshots.get(name))
         before, after = set(self.listed(name, last)) if known else set(), set(self.listed(name, head))
         summary = {"kanta.run": run}
-        new = [f"file://{file}" for file in sorted(after - before)]
+        new = [uri_of(file) for file in sorted(after - before)]
         with _transaction(table) as transaction:
-            if (snapshot := table.current_snapshot()) and (gone := {f"file://{file}" for file in before - after}):
+            if (snapshot := table.current_snapshot()) and (
+                gone := {self.local(uri_of(file)) for file in before - after}
+            ):
                 held = [
                     entry.data_file
                     for manifest in snapshot.manifests(table.io)
                     for entry in manifest.fetch_manifest_entry(table.io)
-                    if entry.data_file.file_path in gone
+                    if self.local(entry.data_file.file_path) in gone
                 ]
                 added = _parquet_files_to_data_files(transaction.table_metadata, new, table.io)
                 with transaction.update_snapshot(snapshot_properties=summary).overwrite() as update:

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from kanta import checksums, landing, models, programme, quality
 from kanta.contracts import contract_of
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, file_literal, literal
 from kanta.home import Home
 from kanta.lake import Lake, State
 
@@ -343,7 +343,7 @@ def _moved(file: Path, directory: Path) -> Path:
 
 
 def _rows_of(files: Iterable[Path]) -> str:
-    return f"select * from read_parquet([{', '.join(literal(str(file)) for file in files)}], hive_partitioning = false)"
+    return f"select * from read_parquet([{', '.join(map(file_literal, files))}], hive_partitioning = false)"
 
 
 def _rows(file: Path) -> int:
@@ -483,6 +483,7 @@ def run_stage(home: Home, name: str, business_date: date, reporter: Reporter | N
         begun = time.perf_counter()
         sent = distribution.run(home, business_date, reporter.progress)
         failed = f"; failed: {', '.join(sent['failed'])}" if sent["failed"] else ""
+        failed += f"; {sent['unreachable']}" if "unreachable" in sent else ""
         reporter.say(f"{name:<20} {time.perf_counter() - begun:7.2f} s  {_in_words(sent)}{failed}")
         return sent
     begun = time.perf_counter()
@@ -560,4 +561,5 @@ def _open_matters(home: Home, nights: Iterable[date]) -> tuple[int, list[str]]:
 
 def needs_a_look(result: Mapping[str, Any]) -> bool:
     """Finished, but something was set aside or is missing (exit code 3)."""
-    return bool(result.get("open_quarantine") or result.get("missing"))
+    unreachable = "unreachable" in result.get("distribution", {})
+    return bool(unreachable or result.get("open_quarantine") or result.get("missing"))

@@ -7,6 +7,7 @@ so nothing here imports the engine, the lake or the checks: that happens inside 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -28,7 +29,7 @@ from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAler
 
 from kanta import programme
 from kanta.errors import BadArguments, BadProgramme
-from kanta.home import Home
+from kanta.home import PRIVATE, Home
 from kanta.programme.model import Distribution
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def tonight() -> date:
 
     from kanta.lake import Lake
 
+    os.umask(PRIVATE)
     context = get_current_context()
     day = business_date(context)
     chosen = context["params"].get("business_date") or context.get("partition_key")

@@ -7,20 +7,24 @@ ledger and sales stay.
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 
-from kanta import contracts
+from kanta import contracts, handles
 from kanta.contracts import Contract
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, file_literal, literal
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
-from kanta.landing.blanking import NAMED_BY, Blanked, Names, blank_drops
+from kanta.landing.blanking import Blanked, Looked, blank_drops
+from kanta.landing.names import NAMED_BY, Names
 from kanta.landing.router import raw_json
 from kanta.night import Night, stage
 
@@ -35,7 +39,8 @@ _ARRIVING = ("landed.", "ops.quarantine")
 def erase(home: Home, identifier: str) -> dict[str, Any]:
     """Erases the customer of an account number or GUID; returns what was done, counted.
 
-    Done again it changes nothing more. Raises BadArguments for an unknown customer, KantaError while an order of
+    ``refused``: places that were not looked into, with the reason: links, and what cannot be read or written. Done
+    again it changes nothing more. Raises BadArguments for an unknown customer, KantaError while an order of
     theirs is open or submitted.
     """
     from kanta import customers, distribution
@@ -47,21 +52,22 @@ def erase(home: Home, identifier: str) -> dict[str, Any]:
         ids = _ids(night, identifier)
         _refuse_while_ordered(night, ids)
         customers.record(night, "erasure", {f"erasure of {one}": {"id": one} for one in sorted(ids)})
-        changed, drops, values = blank(home, lake, ids)
-        _remember(night, drops)
+        changed, looked, values = blank(home, lake, ids)
+        _remember(night, looked.drops)
         customers.work_out(night)
-        pages = _blank_pages(home.reports, values)
+        pages = _blank_pages(home, values, looked.refused)
     with lake.writing():
         lake.tell_iceberg_again(sorted(changed))
         if whole and lake.head().of_the_night() != state.of_the_night():
             lake.publish(state.night)
-    packages = distribution.erased(home, sorted(ids))
+    packages = distribution.erased(home, sorted(ids), looked.refused)
     return {
         "ids": sorted(ids),
         "files": sum(len(files) for files in changed.values()),
-        "drops": [drop.drop_id for drop in drops],
+        "drops": [drop.drop_id for drop in looked.drops],
         "pages": pages,
         "packages": len(packages),
+        "refused": looked.refused,
     }
 
 
@@ -73,8 +79,8 @@ def blank_arrivals(night: Night) -> None:
     if not erased:
         return
     touched = [drop for (drop,) in night.engine.rows("select drop_id from sales._touched_drops")]
-    _, drops, _ = blank(night.home, night.lake, {one for (one,) in erased}, only=touched)
-    _remember(night, drops)
+    _, looked, _ = blank(night.home, night.lake, {one for (one,) in erased}, only=touched)
+    _remember(night, looked.drops)
 
 
 def _ids(night: Night, identifier: str) -> set[str]:
@@ -121,8 +127,8 @@ def _refuse_while_ordered(night: Night, ids: Collection[str]) -> None:
 
 def blank(
     home: Home, lake: Lake, ids: Collection[str], only: Collection[str] | None = None
-) -> tuple[dict[str, list[Path]], list[Blanked], set[str]]:
-    """Blanks lake files and drops; returns the files by table, the drops, and telling values that were there.
+) -> tuple[dict[str, list[Path]], Looked, set[str]]:
+    """Blanks lake files and drops; returns the files by table, what of landing, and telling values that were there.
 
     ``only``: drops that brought something new of a person erased before; then only what is landed is looked at.
     """
@@ -136,7 +142,7 @@ def blank(
         }
         values: set[str] = set()
         changed = {name: files for name in tables if (files := _blank_table(engine, lake, tables[name], values))}
-    return changed, blank_drops(home, names, only), values
+    return changed, blank_drops(home, names, only, values), values
 
 
 def _data_files(lake: Lake, table: str) -> list[Path]:
@@ -201,17 +207,18 @@ def _blank_table(engine: Engine, lake: Lake, contract: Contract, values: set[str
         }
     for file in hit:
         blanks = ", ".join(f'case when {theirs} then null else "{name}" end as "{name}"' for name in personal)
-        part = file.with_name(f".{file.name}.part")
-        engine.execute(
-            f"copy (select * replace ({blanks}) from read_parquet({literal(str(file))}, hive_partitioning = false))"
-            f" to {literal(str(part))} (format parquet, compression zstd)"
-        )
-        lake.rewrite(contract.name, file, part)
+        with TemporaryDirectory(dir=file.parent, prefix=".erasing-") as folder:  # of a name nobody can foresee
+            fresh = Path(folder) / file.name
+            engine.execute(
+                f"copy (select * replace ({blanks}) from read_parquet({file_literal(file)}, hive_partitioning = false))"
+                f" to {literal(str(fresh))} (format parquet, compression zstd)"
+            )
+            lake.rewrite(contract.name, file, fresh)
     return hit
 
 
 def _listed(files: Iterable[Path]) -> str:
-    return ", ".join(literal(str(file)) for file in files)
+    return ", ".join(map(file_literal, files))
 
 
 def _remember(night: Night, drops: list[Blanked]) -> None:
@@ -235,18 +242,23 @@ def _remember(night: Night, drops: list[Blanked]) -> None:
         )
 
 
-def _blank_pages(folder: Path, values: Collection[str]) -> int:
+def _blank_pages(home: Home, values: Collection[str], refused: list[str]) -> int:
     """Takes telling values out of pages and documents, should one hold any; returns how many were changed."""
     changed = 0
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
-        before = file.read_bytes()
-        after = before
-        for value in sorted(values, key=len, reverse=True):
-            for written in {value, json.dumps(value)[1:-1]}:
-                after = after.replace(written.encode(), b"")
-        if after != before:
-            part = file.with_name(f".{file.name}.part")
-            part.write_bytes(after)
-            part.replace(file)
-            changed += 1
+    told = [
+        written.encode()
+        for value in sorted(values, key=len, reverse=True)
+        for written in dict.fromkeys((value, json.dumps(value)[1:-1], html.escape(value)))
+    ]
+    with suppress(FileNotFoundError), handles.folder(home.root, home.reports.name) as reports:
+        for folder, name, path in handles.files(reports):
+            try:
+                before = after = handles.read(folder, name)
+                for value in told:
+                    after = after.replace(value, b"")
+                if after != before:
+                    handles.write(folder, name, after)
+                    changed += 1
+            except OSError as error:
+                refused.append(f"{home.reports.name}/{path}: {error.strerror or error}")
     return changed

@@ -19,7 +19,7 @@ from kanta.distribution.protocol import Place
 from kanta.distribution.proving import prove
 from kanta.distribution.sending import Asked, Progress, send
 from kanta.distribution.sessions import FINAL, Session, recording
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, file_literal
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
@@ -45,8 +45,12 @@ def groups(home: Home, business_date: date) -> list[str]:
 def run(
     home: Home, business_date: date, progress: Progress | None = None, data_group: str | None = None
 ) -> dict[str, Any]:
-    """:func:`send`, told in numbers; ``failed``: the names of the databases that failed."""
-    sessions = send(home, business_date, data_group, progress)
+    """:func:`send`, told in numbers; ``failed``: the names of the databases that failed.
+
+    ``unreachable``: the place that does not answer, and why; ``waiting``: how many packages wait for it.
+    """
+    said: list[str] = []
+    sessions = send(home, business_date, data_group, progress, said=said)
     sent = [session for session in sessions if session.state == "available"]
     failed = {session.database for session in sessions if session.state.endswith("_failed")}
     failed |= {session.database for session in sessions if session.state == "suspended"}
@@ -56,7 +60,7 @@ def run(
         "no_data": sum(session.state == "no_data" for session in sessions),
         "applied": sum(session.state == "applied" for session in sessions),
         "failed": sorted(failed),
-    }
+    } | ({"waiting": sum(s.state == "started" for s in sessions), "unreachable": said[0]} if said else {})
 
 
 def acknowledge(home: Home, business_date: date, databases: Collection[str] | None = None) -> list[Session]:
@@ -133,17 +137,23 @@ def cancel(home: Home, database: str, job: str, sequence: int) -> list[Session]:
     return [session]
 
 
-def erased(home: Home, accounts: Collection[str]) -> list[Session]:
+def erased(home: Home, accounts: Collection[str], refused: list[str]) -> list[Session]:
     """Takes every package that may hold these customers out of the outbox; the next one of its line is full.
 
     Call it once the lake has blanked them (spec 3-customers, rule 10). A package holds a customer if its database
-    was ever sent one of them and it has not been taken. Returns the sessions that ended.
+    was ever sent one of them and it has not been taken. Returns the sessions that ended; a place that cannot be
+    looked into is added to ``refused``, its packages count as there.
     """
     rules, day = view.rules(home), Lake(home).published().night
     outbox = transport.outbox(home)
     jobs = [job for job, datasets in rules.jobs.items() if "customers" in datasets]
     with sending.alone(home, None):  # what others are about to send may hold them, too
-        lines = [(name, job) for job in jobs for name in _sent(home, job, accounts) if outbox.names(f"{name}/{job}")]
+        lines = [
+            (name, job)
+            for job in jobs
+            for name in _sent(home, job, accounts)
+            if _lies_in(outbox, f"{name}/{job}", refused)
+        ]
         with recording(home, day, rules) as book:
             for line, sessions in book.sessions(lines).items():
                 if not sessions:
@@ -158,13 +168,24 @@ def erased(home: Home, accounts: Collection[str]) -> list[Session]:
     return [book.moved[key] for key in sorted(book.moved)]
 
 
+def _lies_in(outbox: transport.Transport, path: str, refused: list[str]) -> bool:
+    try:
+        return bool(outbox.names(path))
+    except transport.UnreachableError as error:
+        if (told := f"outbox: {error}") not in refused:
+            refused.append(told)
+    except OSError as error:
+        refused.append(f"outbox/{path}: {error.strerror or error}")
+    return True
+
+
 def _sent(home: Home, job: str, accounts: Collection[str]) -> list[str]:
     """The databases that were ever sent one of these customers, as far as it is known."""
     files = sorted((home.lake / "sent" / job).glob("[!.]*/customers.parquet"))  # none half-written
     if not files or not accounts:
         return []
     with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
-        listed = ", ".join(literal(str(file)) for file in files)
+        listed = ", ".join(map(file_literal, files))
         query = f"select distinct database from read_parquet([{listed}]) where list_contains($accounts, customer_id)"
         return sorted(name for (name,) in engine.rows(query, {"accounts": list(accounts)}))
 

@@ -24,7 +24,7 @@ import yaml
 
 from kanta import contracts
 from kanta.contracts import Column, Contract
-from kanta.engine import literal
+from kanta.engine import file_literal, literal
 
 #: A line of a file, or what a Parquet file says of itself, is not read any further.
 MOST_LINE = 4 * 1024 * 1024
@@ -190,13 +190,13 @@ def _csv(contract: Contract, path: Path, most: int) -> str:
         raise BadRows(f"{contract.dataset}: the columns are not those of the contract")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in ("op", *contract.names))
     return (
-        f"read_csv({literal(str(path))}, columns = {{{columns}}}, auto_detect = false, header = true,"
+        f"read_csv({file_literal(path)}, columns = {{{columns}}}, auto_detect = false, header = true,"
         " compression = 'gzip', delim = ',', quote = '\"', escape = '\"', new_line = '\\n', strict_mode = true)"
     )
 
 
 def _parquet(con: duckdb.DuckDBPyConnection, contract: Contract, path: Path, rows: int, most: int) -> str:
-    source = f"read_parquet({literal(str(path))})"
+    source = f"read_parquet({file_literal(path)})"
     try:
         _parquet_foot(contract, path, rows, most)
         found = con.execute(f"describe select * from {source}").fetchall()

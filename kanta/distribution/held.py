@@ -28,7 +28,7 @@ from kanta.contracts import Contract
 from kanta.distribution.formats import text_of
 from kanta.distribution.protocol import canonical_json, contract
 from kanta.distribution.view import is_shared
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, file_literal, literal
 
 _LINES = "lines.parquet"
 
@@ -157,7 +157,7 @@ def _compare(
         (final / f"{_LINES}.part").replace(final / _LINES)
         checksums.seal(final / _LINES)
     for dataset in datasets:
-        select = f"select * from read_parquet({literal(str(final / f'{dataset}.parquet'))})"
+        select = f"select * from read_parquet({file_literal(final / f'{dataset}.parquet')})"
         if group == "shared":
             engine.define(f"sent.{dataset}", select)  # another group may replace the files while this one reads
         else:
@@ -173,7 +173,7 @@ def _counted(
     selects = [
         f"select {literal(dataset)}, {database}, count(fingerprint), coalesce(sum(cast(fingerprint as hugeint)), 0),"
         f" count(*) filter (changed_at = {mark})"
-        f" from read_parquet({literal(str(folder / f'{dataset}.parquet'))}) group by all"
+        f" from read_parquet({file_literal(folder / f'{dataset}.parquet')}) group by all"
         for dataset in datasets
     ]
     rows = engine.rows(" union all ".join(selects)) if selects else []
@@ -223,7 +223,7 @@ def _next(of: Contract, shared: bool, folders: Sequence[Path], mark: int, purge:
     now = f"select {keys}, {fingerprint} as fingerprint from distribution._{of.dataset}{kept}"
     names = ", ".join(key)
     parts = [
-        f"select {names}, fingerprint, changed_at from read_parquet({literal(str(folder / f'{of.dataset}.parquet'))})"
+        f"select {names}, fingerprint, changed_at from read_parquet({file_literal(folder / f'{of.dataset}.parquet')})"
         + ("" if shared else f" where database in (select database from distribution._sent_lines where folder = {n})")
         for n, folder in enumerate(folders)
     ]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -35,7 +36,7 @@ from kanta.distribution.protocol import (
     total_names,
 )
 from kanta.distribution.sessions import FINAL, UNSENT, Book, Line, Session, recording
-from kanta.distribution.transport import Transport
+from kanta.distribution.transport import Transport, UnreachableError
 from kanta.distribution.view import Database, Published
 from kanta.engine import Engine
 from kanta.home import Home
@@ -43,6 +44,9 @@ from kanta.lake import Lake
 from kanta.programme.model import DatabaseKeys, Distribution
 
 Progress = Callable[[str, int, int], None]
+
+#: What an upload says of a package whose place does not answer.
+WAITS = "waits"
 
 #: What stands for all jobs in a schedule.
 ALL_JOBS, ALL_GROUPS = "9999", "all"
@@ -74,13 +78,15 @@ def send(
     data_group: str | None = None,
     progress: Progress | None = None,
     asked: Asked | None = None,
+    said: list[str] | None = None,
 ) -> list[Session]:
     """Sends what is published to the stores of a data group (default: all); returns the sessions that moved.
 
     What is sent is the newest publication, which may be of a later night than ``business_date``: dates never go back,
     and what it says is what a store needs. The same publication sent again moves nothing. Groups may be sent by
     several processes at once. It takes the lake's lock itself, shortly: do not call it inside a stage. A store that
-    cannot be served ends as create_failed, the others go on. Raises KantaError when the night is not published yet.
+    cannot be served ends as create_failed, the others go on; while a place as a whole does not answer all wait, and
+    ``said`` is told so, once. Raises KantaError when the night is not published yet.
     """
     moved: dict[tuple[str, str, int], Session] = {}
     packages: Sequence[_Package] | None = None
@@ -93,6 +99,8 @@ def send(
                 night.compare()
                 packages = night.record(night.make(), number)
                 night.upload(packages or ())
+            if said is not None and night.silent:
+                said[:] = [night.silent]
         moved |= night.moved
     return [moved[key] for key in sorted(moved)]
 
@@ -137,10 +145,10 @@ def next_mark(home: Home) -> int:
     return Lake(home).head().seq + 1
 
 
-def answers_of(home: Home, rules: Distribution, data_group: str | None) -> inbox.Inbox:
-    """The inbox as those who serve this data group read it."""
+def answers_of(home: Home, rules: Distribution, data_group: str | None, place: Transport | None = None) -> inbox.Inbox:
+    """The inbox (``place``, where it is open already) as those who serve this data group read it."""
     file = home.lake / "sent" / f"answers.{group_name(data_group)}.parquet"
-    return inbox.Inbox(transport.inbox(home), rules, file, next_mark(home) - 1)
+    return inbox.Inbox(place or transport.inbox(home), rules, file, next_mark(home) - 1)
 
 
 def kept_from(rules: Distribution, business_date: date) -> date:
@@ -163,6 +171,7 @@ class _Night:
         self.moved: dict[tuple[str, str, int], Session] = {}
         self.purge = 0
         self.kept_from = kept_from(self.rules, self.business_date)
+        self.silent = ""
 
     # ── where everybody stands ───────────────────────────────────────────────────────────────────────────────
 
@@ -174,8 +183,10 @@ class _Night:
                 self.works[database.name, job] = self._work(database, job, asked)
         # The outbox first: a store answers before it takes a package away.
         old: dict[Line, list[int]] = {line: self._look(work) for line, work in self.works.items()}
-        box = answers_of(self.home, self.rules, self.group)
-        answers = box.read([database.name for database in databases])
+        self._places_answer()
+        box = answers_of(self.home, self.rules, self.group, self.inbox)
+        answers = [] if self.silent and self._one_server() else box.read([d.name for d in databases])
+        self._places_answer()
         with recording(self.home, self.business_date, self.rules) as book:
             inbox.take_in(book, answers)
             gone = self._close(book)
@@ -186,15 +197,16 @@ class _Night:
             for line, work in self.works.items():
                 work.sessions = [self._settle(book, session) for session in sessions[line]]
                 work.heard, work.packages = heard[line], packages[line]
-                if (lost := work.lost) and lost.business_date < self.business_date:
+                if not self.silent and (lost := work.lost) and lost.business_date < self.business_date:
                     canceled = book.step(lost, "canceled", "lost", "no longer in the outbox, never acknowledged")
                     work.sessions[work.sessions.index(lost)] = canceled
-        box.taken_in(next_mark(self.home) - 1)
+        if not self.silent:
+            box.taken_in(next_mark(self.home) - 1)
         for work in self.works.values():
             held_up = [
                 s for job in self.rules.jobs for s in sessions[work.database.name, job] if s.state == "suspended"
             ]
-            work.waits_for = f"waits for {held_up[0].name}, suspended" if held_up else ""
+            work.waits_for = f"waits for {held_up[0].name}, suspended" if held_up else self.silent
         self.moved |= book.moved
         for name, job in gone:
             clear(self.outbox, name, job)
@@ -228,12 +240,25 @@ class _Night:
             newest = max(sent, default=0)
             whole = not sent or MANIFEST in self.outbox.names(f"{path}/{newest:08d}")
             answered = [sequence for name in self.inbox.names(path) if (sequence := acknowledged_sequence(name))]
+        except UnreachableError:  # nobody's own trouble: all wait
+            return []
         except OSError as error:
             work.problem = f"Its outbox or inbox cannot be listed: {error.strerror or error}."
             return []
         work.seen = max((*sent, *answered), default=0)
         work.there = frozenset(sent) - (frozenset() if whole else {newest})
         return sorted({*sent, *answered})
+
+    def _places_answer(self) -> None:
+        """Notes which place does not answer at all: one verdict, and every database waits for it."""
+        for name, place in (("outbox", self.outbox), ("inbox", self.inbox)):
+            if verdict := transport.verdict_of(place):
+                self.silent = f"the {name} does not answer: {verdict}"
+
+    def _one_server(self) -> bool:
+        """Whether outbox and inbox are on one server: what does not answer for one does not for the other."""
+        out, into = (urlsplit(url).netloc for url in (self.home.settings.outbox, self.home.settings.inbox))
+        return out == into != ""
 
     def _settle(self, book: Book, session: Session) -> Session:
         """A session after what a run that died has sent but not recorded is recorded."""
@@ -433,6 +458,7 @@ class _Night:
         problems: dict[Line, str] = {}
         for done, package in enumerate(recorded, start=1):
             problems[package.work.line] = self._upload(package)
+            self._places_answer()
             self.progress("uploads", done, len(recorded))
         if not recorded:
             return
@@ -442,6 +468,8 @@ class _Night:
                 session = next(s for s in now[package.work.line] if s.sequence == package.parcel.sequence)
                 if session.state == "canceled":  # taken back while it was on its way
                     clear(self.outbox, *package.work.line, [session.sequence])
+                if session.state == "started" and problems[package.work.line] == WAITS:
+                    continue
                 if session.state == "started" and (problem := problems[package.work.line]):
                     book.fail(session, "create_failed", "upload", problem)
                 elif session.state == "started":
@@ -458,6 +486,8 @@ class _Night:
             if self.sign:
                 self.outbox.upload(self.sign(content), f"{folder}/{MANIFEST}{SIGNATURE}")
             self.outbox.upload(content, f"{folder}/{MANIFEST}")
+        except UnreachableError:  # the next run sends the same bytes, or newer ones
+            return WAITS
         except OSError as error:
             return f"The upload failed: {error.strerror or error}."
         return ""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from kanta import checksums
 from kanta.contracts import contract_of
-from kanta.engine import literal
+from kanta.engine import file_literal
 from kanta.night import Night
 
 _STEPS, _FILES = "distribution.sessions", b"kanta.files"
@@ -74,5 +74,5 @@ def _known(kept: Path) -> set[str]:
 
 def _select(files: Sequence[Path]) -> str:
     columns = ", ".join(f'cast("{c.name}" as {c.type}) as "{c.name}"' for c in contract_of(_STEPS).columns)
-    listed = ", ".join(literal(str(file)) for file in files)
+    listed = ", ".join(map(file_literal, files))
     return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"

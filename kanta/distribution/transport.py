@@ -11,17 +11,17 @@ import io
 import logging
 import os
 import random
-import shutil
 import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from kanta import handles
 from kanta.distribution.keys import connection
 from kanta.errors import KantaError
 from kanta.home import Home
@@ -30,6 +30,9 @@ Got = TypeVar("Got")
 
 #: How often a remote place is tried, and the seconds before the second try at most; then twice as long, and so on.
 TRIES, PAUSE = 4, 1.0
+
+#: What lies in a local place is for its stores, too, and for nobody else, whatever the process's umask.
+SHARED_FILE, SHARED_FOLDER = 0o640, 0o750
 
 #: A remote place that says nothing for so many seconds has failed; a slow one that goes on has not.
 SILENCE = 60.0
@@ -73,7 +76,12 @@ def open_place(home: Home, url: str) -> Transport:
             where="programme/settings.yaml",
             next_step="name a folder, sftp://user@host/path or s3://bucket/path",
         )
-    return Folders(home.root / (unquote(parts.path) if parts.scheme else url))
+    return Folders(home.root / (unquote(parts.path) if parts.scheme else url), home.group)
+
+
+def verdict_of(place: Transport) -> str:
+    """Why a place as a whole does not answer, once that was found; "" while it does."""
+    return place.verdict if isinstance(place, Patient) else ""
 
 
 def outbox(home: Home) -> Transport:
@@ -90,23 +98,25 @@ def inbox(home: Home) -> Transport:
 
 
 class Folders:
-    """A local place."""
+    """A local place. Whatever lies below its root is a store's to change, so it is reached by handles alone.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    ``group``: the system's group that may read what is put there; None leaves it the process's own.
+    """
 
-    # Paths are text here: thousands of folders each night, and a Path costs more than what is done with it.
+    def __init__(self, root: Path, group: int | None = None) -> None:
+        self.root, self._group = root, group
 
     def names(self, path: str = "") -> list[str]:
         try:
-            return sorted(os.listdir(f"{self.root}/{path}"))  # noqa: PTH208
+            with handles.folder(self.root, path) as folder:
+                return sorted(os.listdir(folder))  # noqa: PTH208 - of a handle
         except FileNotFoundError:
             return []
 
     def stamps(self, path: str) -> dict[str, str]:
         stats: dict[str, os.stat_result] = {}
         try:
-            with os.scandir(f"{self.root}/{path}") as found:
+            with handles.folder(self.root, path) as folder, os.scandir(folder) as found:
                 for entry in found:
                     with suppress(FileNotFoundError):  # a part that was renamed hides no other file
                         stats[entry.name] = entry.stat(follow_symlinks=False)
@@ -115,33 +125,49 @@ class Folders:
         return {name: f"{of.st_size} {of.st_mtime_ns}" for name, of in sorted(stats.items())}
 
     def read(self, path: str, most: int) -> bytes | None:
-        return read_file(self.root / path, most)
+        above, name = _split(path)
+        try:
+            with handles.folder(self.root, above) as folder, handles.open_file(folder, name) as file:
+                return _limited(file.read(most + 1), name, most)
+        except FileNotFoundError:
+            return None
 
     def upload(self, content: bytes, path: str) -> None:
-        target = f"{self.root}/{path}"
-        with _opened(content) as source, _fresh(f"{target}.part") as file:
-            shutil.copyfileobj(source, file)
+        above, name = _split(path)
+        try:
+            self._put(above, name, content)
+        except FileNotFoundError:  # the place itself is not there yet
+            self.root.mkdir(parents=True, exist_ok=True)
+            with handles.folder(self.root) as made:
+                self._share(SHARED_FOLDER, made)
+            self._put(above, name, content)
+
+    def _put(self, above: str, name: str, content: bytes) -> None:
         # Not synced: what a machine that went down has left broken, its store refuses by its hash and says so.
-        os.replace(f"{target}.part", target)  # noqa: PTH105
-        _check_size(path, os.stat(target).st_size, content)  # noqa: PTH116
+        with handles.folder(self.root, above, self._make) as folder:
+            status = handles.write(folder, name, content, partial(self._share, SHARED_FILE))
+        _check_size(f"{above}/{name}", status.st_size, content)
+
+    def _make(self, folder: int, name: str) -> None:
+        handles.made(folder, name)
+        with handles.folder(folder, name) as made:
+            self._share(SHARED_FOLDER, made)
+
+    def _share(self, mode: int, handle: int) -> None:
+        if self._group is not None:
+            os.fchown(handle, -1, self._group)
+        os.fchmod(handle, mode)
 
     def remove(self, path: str) -> None:
-        target = self.root / path
-        try:
-            shutil.rmtree(target) if target.is_dir() and not target.is_symlink() else target.unlink()
-        except FileNotFoundError:
-            return
+        above, name = _split(path)
+        with suppress(FileNotFoundError), handles.folder(self.root, above) as folder:
+            handles.remove(folder, name)
 
 
-def _fresh(path: str) -> IO[bytes]:
-    """A new file to write; what lay there goes first, so that nothing is ever written through a link."""
-    try:
-        return open(path, "xb")  # noqa: PTH123
-    except FileNotFoundError:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        Path(path).unlink()
-    return open(path, "xb")  # noqa: PTH123
+def _split(path: str) -> tuple[str, str]:
+    """A path's folder and its last name. Raises OSError for one that leads elsewhere."""
+    *above, name = handles.parts_of(path)
+    return "/".join(above), name
 
 
 def _check_size(name: str, arrived: int | None, content: bytes) -> None:
@@ -180,11 +206,20 @@ def _limited(content: bytes, name: str, most: int) -> bytes:
 # ── remote ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class UnreachableError(OSError):
+    """A place as a whole does not answer: the trouble of none of its stores."""
+
+
 class Patient:
-    """A remote place, tried again when it fails: a few times, each pause twice as long, with jitter."""
+    """A remote place, tried again when it fails: a few times, each pause twice as long, with jitter.
+
+    Once the place itself has failed so, nothing more is asked of it: ``verdict`` says why, and every further call
+    raises it at once. A store's own folder that fails while the place answers is that store's trouble alone.
+    """
 
     def __init__(self, place: Transport, pause: Callable[[float], None] = time.sleep, tries: int = TRIES) -> None:
         self._place, self._pause, self._tries = place, pause, tries
+        self.verdict = ""
 
     def names(self, path: str = "") -> list[str]:
         return self._try(lambda: self._place.names(path))
@@ -202,12 +237,28 @@ class Patient:
         self._try(lambda: self._place.remove(path))
 
     def _try(self, work: Callable[[], Got]) -> Got:
+        if self.verdict:
+            raise UnreachableError(self.verdict)
         for done in range(1, self._tries):
             try:
                 return work()
             except OSError:
                 self._pause(PAUSE * 2 ** (done - 1) * random.uniform(0.5, 1))  # noqa: S311 - a pause, no secret
-        return work()
+        try:
+            return work()
+        except OSError as error:
+            if isinstance(error, UnreachableError) or not self._answers():
+                self.verdict = str(error.strerror or error)
+                raise UnreachableError(self.verdict) from error
+            raise
+
+    def _answers(self) -> bool:
+        """Whether the place itself says anything, be it that its root is not to be listed."""
+        try:
+            self._place.names()
+        except OSError as error:
+            return isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)
+        return True
 
 
 class Sftp:
@@ -234,9 +285,9 @@ class Sftp:
         """Work with the open connection; one that broke is closed, and the next try opens another."""
         try:
             if self._client is None:
-                self._client = self._connected()
+                self._client = self._opened()
             return work(self._client)
-        except (FileNotFoundError, FileExistsError, KantaError):
+        except (FileNotFoundError, FileExistsError, KantaError, UnreachableError):
             raise
         except Exception as error:  # what is no SFTP fails in ways that the library names as they come
             if self._client is not None:
@@ -244,6 +295,16 @@ class Sftp:
                     self._client.get_channel().get_transport().close()
             self._client = None
             raise error if isinstance(error, OSError) else OSError(f"the SFTP server failed: {error}") from error
+
+    def _opened(self) -> Any:
+        """A connection. Raises UnreachableError for whatever a server, or what stands in its place, does instead."""
+        try:
+            return self._connected()
+        except KantaError:
+            raise
+        except Exception as error:  # what is no SFTP fails in ways that the library names as they come
+            said = getattr(error, "strerror", None) or str(error) or "it closed the connection"
+            raise UnreachableError(f"the SFTP server failed: {said}") from error
 
     def _connected(self) -> Any:
         import paramiko

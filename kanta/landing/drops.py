@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -21,7 +21,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kanta import contracts
+from kanta import contracts, handles
 from kanta.contracts import Contract
 
 CONTROL = "control.json"
@@ -262,14 +262,14 @@ def _place_stamp(path: Path) -> str:
 @contextmanager
 def opened(found: Found) -> Iterator[int]:
     """The drop's folder as a descriptor, so that everything in it is opened relative to it."""
-    try:
-        descriptor = os.open(found.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError as error:
-        raise DropError("unreadable", f"the folder cannot be read: {error.strerror}") from error
-    try:
+    with ExitStack() as stack:
+        place = Path(found.path)
+        try:
+            descriptor = stack.enter_context(handles.folder(place.parents[2], "/".join(place.parts[-3:])))
+        except OSError as error:
+            rule = "symlink" if error.errno == errno.ELOOP else "unreadable"
+            raise DropError(rule, f"the folder cannot be read: {error.strerror}") from error
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def open_file(folder: int, name: str) -> int:

@@ -6,13 +6,15 @@ import csv
 import hashlib
 import io
 import json
-import shutil
+import os
+import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kanta import handles
 from kanta.contracts import Contract
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
@@ -144,9 +146,7 @@ def _write(path: Path, found: Found, rows: list[_Row]) -> None:
             revision = 1 + parse_control(read_control(folder), replace(found, source=source)).revision
     except DropError:
         revision = 1
-    # beside it and hidden, so that nothing put there by others is written through
-    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=".releasing-"))
-    work.chmod(0o755)
+    contents: dict[str, bytes] = {}
     listed = []
     for contract in {row.contract.name: row.contract for row in rows}.values():
         own = [row.values for row in rows if row.contract is contract]
@@ -154,13 +154,27 @@ def _write(path: Path, found: Found, rows: list[_Row]) -> None:
         writer = csv.DictWriter(text, contract.names, restval="", lineterminator="\r\n")
         writer.writeheader()
         writer.writerows(own)
-        data, name = text.getvalue().encode(), f"{contract.dataset}.csv"
-        (work / name).write_bytes(data)
-        listed.append({"name": name, "rows": len(own), "sha256": hashlib.sha256(data).hexdigest()})
+        name = f"{contract.dataset}.csv"
+        contents[name] = text.getvalue().encode()
+        listed.append({"name": name, "rows": len(own), "sha256": hashlib.sha256(contents[name]).hexdigest()})
     control = {"feed": found.feed, "business_date": found.business_date.isoformat(), "source": source}
-    (work / CONTROL).write_text(json.dumps(control | {"revision": revision, "files": listed}), encoding="utf-8")
-    if path.is_symlink():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
-    work.rename(path)
+    contents[CONTROL] = json.dumps(control | {"revision": revision, "files": listed}).encode()
+    _put(path, contents)
+
+
+def _put(path: Path, contents: Mapping[str, bytes]) -> None:
+    """Puts a drop there in the place of whatever bears its name; nothing that others put there is written through."""
+    work = f".releasing-{secrets.token_hex(16)}"
+    try:
+        with handles.folder(path.parents[2], "/".join(path.parts[-3:-1])) as day:
+            with handles.folder(day, work, handles.made) as folder:
+                for name, content in contents.items():
+                    handles.write(folder, name, content)
+            handles.remove(day, path.name)
+            os.rename(work, path.name, src_dir_fd=day, dst_dir_fd=day)
+    except OSError as error:
+        raise KantaError(
+            f"The released drop cannot be written: {error.strerror or error}.",
+            where=str(path),
+            next_step="put a folder of landing's own there, then release it again",
+        ) from error

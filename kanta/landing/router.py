@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from kanta.contracts import PROVENANCE, Check, Column, Contract, landed, landing
+from kanta.engine import file_literal
 from kanta.landing.drops import Found
 from kanta.landing.spool import BREAK, RETURN, SEPARATOR, Spool
 
@@ -184,7 +185,7 @@ def source(spool: Spool) -> str:
     columns = {**head, **dict.fromkeys(names, "VARCHAR")}
     spec = ", ".join(f"{literal(name)}: '{kind}'" for name, kind in columns.items())
     read = (
-        f"read_csv({literal(str(spool.path))}, columns = {{{spec}}}, delim = '{SEPARATOR}', quote = '', escape = '',"
+        f"read_csv({file_literal(spool.path)}, columns = {{{spec}}}, delim = '{SEPARATOR}', quote = '', escape = '',"
         " header = false, auto_detect = false, nullstr = '', new_line = '\\n',"
         f" max_line_size = {MAX_LINE}, buffer_size = {2 * MAX_LINE})"
     )

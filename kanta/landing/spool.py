@@ -383,7 +383,7 @@ def _no_constant(text: str) -> Any:
 
 
 # numbers stay text, so that no decimal passes through a float
-_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_constant, object_pairs_hook=_unique)
+JSON = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_constant, object_pairs_hook=_unique)
 
 
 def _read_ndjson(raw: RawFile, target: Target) -> int:
@@ -401,7 +401,7 @@ def _read_ndjson(raw: RawFile, target: Target) -> int:
             fields, flag = [""] * len(names), "length"
             try:
                 if len(text) <= MAX_ROW:
-                    item = _DECODER.decode(text.strip())
+                    item = JSON.decode(text.strip())
                     fields, flag = _json_fields(item, spool.columns, nested, text)
                     if len(strange) < MAX_COLUMNS:
                         strange.update(item.keys() - names)
@@ -492,7 +492,7 @@ def _spool_batches(batches: Iterable[pa.RecordBatch], raw: RawFile, target: Targ
         if size > MAX_BATCH or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
             raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
         empty = [""] * batch.num_rows
-        values = [_text(columns[name]) if name in columns else empty for name in spool.columns]
+        values = [as_text(columns[name]) if name in columns else empty for name in spool.columns]
         for number, fields in enumerate(zip(*values, strict=True), rows + 1):
             write_row(spool, target.file_no, number, "", fields)
         rows += batch.num_rows
@@ -514,7 +514,7 @@ def _text_size(column: pa.Array) -> int:
     return len(column) + (pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
 
 
-def _text(column: pa.Array) -> list[str]:
+def as_text(column: pa.Array) -> list[str]:
     """Values in the form CSV has them in: ISO dates, times in UTC, true and false, exact decimals; null is empty."""
     kind = column.type
     if pa.types.is_dictionary(kind):

@@ -778,6 +778,8 @@ class Settings(Model):
     """Where the tables are."""
     outbox: Place = "outbox"
     """Where packages for stores are put."""
+    outbox_group: str = ""
+    """The system's group whose members may read packages in a local outbox; empty: the process's own group."""
     inbox: Place = "inbox"
     """Where stores put their acknowledgements."""
     time_zone: Zone = "UTC"

@@ -35,7 +35,7 @@ from great_expectations.util import convert_to_json_serializable  # noqa: TID253
 from sqlalchemy.pool import StaticPool
 
 from kanta.contracts import Contract
-from kanta.engine import Engine, literal
+from kanta.engine import Engine, file_literal
 from kanta.errors import KantaError
 from kanta.quality import Result, masked, pages
 from kanta.quality.rules import Rule, public, public_key, quoted, rules, types_of
@@ -185,7 +185,7 @@ class _Judged:
 
 def _attach(engine: Engine, contract: Contract, files: Sequence[Path]) -> None:
     """Makes a table's files readable as they are, and what types they hold as ``types_of(table)``."""
-    listed = ", ".join(literal(str(file)) for file in files)
+    listed = ", ".join(map(file_literal, files))
     try:
         if files:
             engine.view(contract.name, f"select * from read_parquet([{listed}], hive_partitioning = false)", {})

@@ -25,6 +25,7 @@ from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.landing import blanking
+from kanta.landing.names import Names
 from kanta.landing.router import raw_json
 from tests.conftest import NoJudge
 from tests.feed import DEFAULTS, Row, joined, sale, write_drop
@@ -36,8 +37,19 @@ GUID = "0a1b2c3d-0000-4000-8000-000000000001"
 SECRETS = (
     "Xanthippe", "Zwetajewa", "xanthi@zwet.com", "Xanthi.2@Zwet.com", "+358401239876", "0401239876", "Quellgasse 77",
     "Oberquell", "Zx-00199", "likes-zebras", "cried of zebras", "leave at Zwetas", "paid for Zweta",
-    "xrefused@zwet.com", "xlater@zwet.com",
+    "xrefused@zwet.com", "xlater@zwet.com", "Zwetissima", "xposlog@zwet.com", "1961-02-03",
 )  # fmt: skip
+
+
+#: A receipt of theirs, in UTF-16, the id padded; a name, a mail and a birth date that stand nowhere else.
+POSLOG = """<?xml version="1.0" encoding="UTF-16"?><POSLog><Transaction><RetailStoreID>S6</RetailStoreID>
+<WorkstationID>1</WorkstationID><SequenceNumber>1</SequenceNumber><BusinessDayDate>{day}</BusinessDayDate>
+<BeginDateTime>{day}T10:00:00Z</BeginDateTime><CurrencyCode>USD</CurrencyCode><RetailTransaction>
+<LineItem><SequenceNumber>1</SequenceNumber><Sale ItemType="Stock"><ItemID>P</ItemID>
+<ExtendedAmount>1.00</ExtendedAmount><Quantity>1</Quantity></Sale></LineItem>
+<Total TotalType="TransactionGrandAmount">1.00</Total><Customer><CustomerID> &#75;1 </CustomerID>
+<Name>Zwetissima</Name><BirthDate>1961-02-03</BirthDate></Customer><EMail>xposlog@zwet.com</EMail>
+</RetailTransaction></Transaction></POSLog>"""
 
 
 def _person(day: date, identifier: str, **identity: str) -> dict[str, list[Row]]:
@@ -99,6 +111,10 @@ def erased_home(home: Home) -> Home:
         {"operation_id": "op-k3", "operation": "create", "mode": "sync", "operated_at": f"{DAYS[2]}T08:00:00Z",
          "customer_id": "K3", "customer_type": "person", "last_name": "Waiting"},
     ]})  # fmt: skip
+    receipt = POSLOG.format(day=DAYS[2]).encode("utf-16")
+    cut = _person(DAYS[2], "op-4", customer_id="K1", first_name="Xan\u2028Zwetissima")
+    write_drop(home, "pos", DAYS[2], "S6", {"poslog.xml": receipt})
+    write_drop(home, "pos", DAYS[2], "S7", cut)
     for last in (DAYS[2], DAYS[-1]):
         night.run(home, last, last, judge=no_judge)
     night.run_stage(home, "analysts", DAYS[-1])
@@ -110,6 +126,8 @@ def texts(root: Path) -> Iterator[tuple[Path, str]]:
     for file in sorted(path for path in root.rglob("*") if path.is_file()):
         data = file.read_bytes()
         yield file, data.decode("utf-8", "replace")
+        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            yield file, data.decode("utf-16")
         if file.suffix == ".gz":
             yield file, gzip.decompress(data).decode("utf-8", "replace")
         elif file.suffix == ".zst":
@@ -193,22 +211,24 @@ def test_nothing_of_an_erased_customer_is_left_in_any_file_and_all_else_holds(
         ),
         (
             "ndjson",
-            '{"customer_id": "K1", "last_name": "Zweta", "x": 1.50}\n{"customer_id":"K2","last_name":"K1"}\n'
+            '{"customer_id": "K1", "last_name": "Zweta", "operated_at": 1.50, "x": "Zwe"}\n'
+            '{"customer_id":"K2","last_name":"K1"}\n'
             '{"K1" broken\n',
-            '{"customer_id": "K1", "last_name": null, "x": "1.50"}\n{"customer_id":"K2","last_name":"K1"}\n{}\n',
+            '{"customer_id": "K1", "last_name": null, "operated_at": 1.50, "x": null}\n'
+            '{"customer_id":"K2","last_name":"K1"}\n{}\n',
         ),
     ],
 )
 def test_only_the_persons_own_columns_of_a_file_are_emptied(form: str, before: str, after: str, home: Home) -> None:
     write_drop(home, "pos", DAYS[0], "S1", {f"customers.{form}": before.encode()})
-    names = blanking.Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
+    names = Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
     folder = home.landing / "pos" / str(DAYS[0]) / "S1"
-    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/S1"]
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names).drops] == [f"pos/{DAYS[0]}/S1"]
     data = (folder / f"customers.{form}").read_bytes()
     assert data.decode() == after
     (listed,) = json.loads((folder / "control.json").read_text())["files"]
     assert listed["sha256"] == hashlib.sha256(data).hexdigest()
-    assert blanking.blank_drops(home, names) == []
+    assert blanking.blank_drops(home, names) == blanking.Looked()
 
 
 def test_a_refused_row_is_theirs_if_it_names_them_and_not_if_it_holds_the_same_text(tmp_path: Path) -> None:
@@ -233,12 +253,12 @@ def test_a_file_that_was_cut_off_is_blanked_as_far_as_it_can_be_read(form: str, 
     whole = gzip.compress(plain) if form == "csv.gz" else zstandard.ZstdCompressor().compress(plain)
     write_drop(home, "pos", DAYS[0], "S1", {f"customers.{form}": whole[: len(whole) // 2]})
     secret = hashlib.sha256(b"7").hexdigest()
-    names = blanking.Names(frozenset({"K7"}), frozenset(), frozenset(), frozenset())
-    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/S1"]
+    names = Names(frozenset({"K7"}), frozenset(), frozenset(), frozenset())
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names).drops] == [f"pos/{DAYS[0]}/S1"]
     told = "".join(text for file, text in texts(home.landing) if file.suffix in (".gz", ".zst"))
     assert secret not in told
     assert hashlib.sha256(b"8").hexdigest() in told
-    assert blanking.blank_drops(home, names) == []
+    assert blanking.blank_drops(home, names) == blanking.Looked()
 
 
 @pytest.mark.parametrize("form", ["csv.gz", "csv.zst"])
@@ -252,10 +272,10 @@ def test_of_a_file_that_expands_without_end_only_the_beginning_is_kept_where_the
     file = home.landing / "pos" / str(DAYS[0]) / "S1" / f"customers.{form}"
     assert len(plain) > max(blanking.MAX_RATIO * file.stat().st_size, 1 << 20)
     before = file.read_bytes()
-    nobody, seventh = (blanking.Names(frozenset({name}), *[frozenset[str]()] * 3) for name in ("K8", "K7"))
-    assert blanking.blank_drops(home, nobody) == []
+    nobody, seventh = (Names(frozenset({name}), *[frozenset[str]()] * 3) for name in ("K8", "K7"))
+    assert blanking.blank_drops(home, nobody) == blanking.Looked()
     assert file.read_bytes() == before
-    assert len(blanking.blank_drops(home, seventh)) == 1
+    assert len(blanking.blank_drops(home, seventh).drops) == 1
     (kept,) = (text for place, text in texts(home.landing) if place == file and text.startswith("customer_id"))
     assert kept.startswith("customer_id,last_name\nK1,Zweta\nK2,Abc\n")
     assert "K7" not in kept
@@ -269,8 +289,8 @@ def test_a_poslog_keeps_the_receipt_and_loses_the_person(home: Home) -> None:
     )
     for name in ("K1", "K2"):
         write_drop(home, "pos", DAYS[0], name, {"poslog.xml": text.format(name, "Zweta").encode()})
-    names = blanking.Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
-    assert [drop.drop_id for drop in blanking.blank_drops(home, names)] == [f"pos/{DAYS[0]}/K1"]
+    names = Names(frozenset({"K1"}), frozenset(), frozenset(), frozenset())
+    assert [drop.drop_id for drop in blanking.blank_drops(home, names).drops] == [f"pos/{DAYS[0]}/K1"]
     found = (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").read_text()
     assert found == text.format("K1", "")
     (home.landing / "pos" / str(DAYS[0]) / "K1" / "poslog.xml").write_text(

@@ -7,7 +7,7 @@ memory. Documents with a DTD or entities are refused unread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -145,14 +145,20 @@ class _Elements:
 def transactions(raw: RawFile, take: Callable[[Node, bool], None]) -> None:
     """Hands over each Transaction element in order, and whether it is too large to have been kept whole.
 
-    Raises ``DropError`` when the document is not well-formed, not POSLog, or declares a DTD or entities.
+    Raises ``DropError`` as :func:`parse` does, and when the document is not POSLog.
     """
-    elements = _Elements(take)
-    parser = DefusedXMLParser(target=elements, forbid_dtd=True)
-    elements.expat = parser.parser
-    name = raw.file.name
+    parse(blocks(raw), _Elements(take), raw.file.name)
+
+
+def parse(document: Iterable[bytes], target: Any, name: str) -> None:
+    """Reads a document, of whatever encoding; its ``target`` is told each element, and has the parser as ``expat``.
+
+    Raises ``DropError`` when the document is not well-formed, or declares a DTD or entities.
+    """
+    parser = DefusedXMLParser(target=target, forbid_dtd=True)
+    target.expat = parser.parser
     try:
-        for block in blocks(raw):
+        for block in document:
             parser.feed(block)
         parser.close()
     except DefusedXmlException as error:
