@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kanta import contracts
 from kanta.contracts import Contract
+from kanta.foreign import json_text
 
 CONTROL = "control.json"
 EARLIEST = date(1990, 1, 1)  # nothing a drop could hold is older; year 0001 is a broken clock
@@ -302,7 +303,9 @@ def read_control(folder: int) -> bytes:
 def parse_control(data: bytes, found: Found) -> Control:
     """The control file, in agreement with the path it lies under."""
     try:
-        control = Control.model_validate_json(data.removeprefix(b"\xef\xbb\xbf"))
+        control = Control.model_validate_json(json_text(data))
+    except UnicodeDecodeError as error:
+        raise DropError("control", "the file is neither UTF-8 nor UTF-16", CONTROL) from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"][:3])

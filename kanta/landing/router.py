@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from kanta.contracts import PROVENANCE, Check, Column, Contract, landed, landing
+from kanta.foreign import BLANKS
 from kanta.landing.drops import Found
 from kanta.landing.spool import BREAK, RETURN, SEPARATOR, Spool
 
@@ -31,13 +32,23 @@ MAX_LINE = 8 << 20  # bytes of a spool's line
 
 _DECIMAL = r"-?(\d{{1,38}}(\.\d{{0,{scale}}}0*)?|\.\d{{1,{scale}}}0*)"
 _PATTERNS = {
-    "BIGINT": r"-?\d{1,18}",
-    "INTEGER": r"-?\d{1,9}",
-    "DATE": r"\d{4}-\d{2}-\d{2}",
+    "BIGINT": r"-?\d{1,18}(\.0*)?",  # data frames write 1.0 in a column that has empty cells
+    "INTEGER": r"-?\d{1,9}(\.0*)?",
+    "DATE": r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?",  # or its midnight
     "TIMESTAMPTZ": (
         r"\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?"
         r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
     ),
+}
+#: Numbers with an exponent that DECIMAL(38,18) holds to the last digit.
+_EXPONENT = r"-?\d{1,9}(\.\d{0,9}0*)?[eE](\+?0*(\d|1[01])|-0*\d)"
+_NUMBERS = ("BIGINT", "INTEGER", "DECIMAL")
+_IN_WORDS = {
+    "BIGINT": "is not a whole number",
+    "INTEGER": "is not a whole number of at most nine digits",
+    "BOOLEAN": "is not true or false",
+    "DATE": "is not a date, written YYYY-MM-DD",
+    "JSON": "is not JSON",
 }
 _ROW_RULES = {
     "columns": "the row has more or fewer fields than the header",
@@ -118,10 +129,20 @@ def typed(column: Column, raw: str) -> str:
         value = f"case when json_valid({raw}) then json({raw})::varchar end"
     else:
         pattern = _PATTERNS.get(column.type) or _DECIMAL.format(scale=column.scale)
-        value = f"case when regexp_full_match({raw}, '{pattern}') then try_cast({raw} as {column.type}) end"
+        text = f"substr({raw}, 1, 10)" if column.type == "DATE" else raw
+        value = f"case when regexp_full_match({raw}, '{pattern}') then try_cast({text} as {column.type}) end"
+        if column.type.startswith(_NUMBERS):
+            value = f"{value[:-3]}{_with_exponent(column.type, raw)} end"
     if column.default:
         value = f"case when {raw} is null then {literal(column.default)}::{column.type} else {value} end"
     return value
+
+
+def _with_exponent(kind: str, raw: str) -> str:
+    """The branch of a CASE for numbers as ``1E+2``, which are taken when nothing of them is lost."""
+    rounded, exact = f"try_cast({raw} as {kind})", f"try_cast({raw} as DECIMAL(38,18))"
+    same = f"try_cast({rounded} as DECIMAL(38,18)) = {exact}"
+    return f"when regexp_full_match({raw}, '{_EXPONENT}') and {same} then {rounded}"
 
 
 def rules(column: Column, raw: str, value: str) -> list[Rule]:
@@ -137,7 +158,12 @@ def rules(column: Column, raw: str, value: str) -> list[Rule]:
     if column.required:
         rule("required", f"{raw} is null", "is empty")
     if column.type != "VARCHAR":
-        rule("type", f"{raw} is not null and {value} is null", f"is not of type {column.type}")
+        unread = f"{raw} is not null and {value} is null"
+        if column.type.startswith("DECIMAL"):
+            finer = rf"-?\d{{0,18}}\.\d{{{column.scale}}}\d*[1-9]\d*"
+            reason = f"has more than {column.scale} digits behind the point"
+            rule("digits", f"{unread} and regexp_full_match({raw}, '{finer}')", reason)
+        rule("type", unread, _IN_WORDS.get(column.type, f"is not of type {column.type}"))
     if column.type.startswith("DECIMAL") and column.scale < 6:  # with more digits behind the point none fits
         rule("range", f"abs({value}) >= {LARGEST}", f"is {LARGEST:,} or more")
     if column.minimum or column.type in ("DATE", "TIMESTAMPTZ"):
@@ -174,7 +200,7 @@ def reasons(contract: Contract) -> dict[str, str]:
 
 
 def source(spool: Spool) -> str:
-    """SQL for a spool as a table: ``_file, _line, _row, _flag`` and its columns as text, empty text as null.
+    """SQL for a spool as a table: ``_file, _line, _row, _flag`` and its columns as text, blank text as null.
 
     ``_file`` and ``_row`` together tell rows apart, and ``_row`` keeps the file's order. The rows of an ordered spool
     are numbered far below zero, as the beginning of the same file may stand in a plain one.
@@ -188,12 +214,16 @@ def source(spool: Spool) -> str:
         " header = false, auto_detect = false, nullstr = '', new_line = '\\n',"
         f" max_line_size = {MAX_LINE}, buffer_size = {2 * MAX_LINE})"
     )
-    if not spool.escaped:
-        return f"(select *, _line as _row from {read})"
-    texts = ", ".join(
-        f"translate({quoted(c)}, '{BREAK}{RETURN}', chr(10) || chr(13)) as {quoted(c)}" for c in spool.contract.names
-    )
-    return f"(select _file, _line, _row - {1 << 62} as _row, _flag, {texts} from {read})"
+    row = f"_row - {1 << 62} as _row" if spool.escaped else "_line as _row"
+    texts = ", ".join(f"{_text(quoted(name), spool)} as {quoted(name)}" for name in names)
+    return f"(select _file, _line, {row}, _flag, {texts} from {read})"
+
+
+def _text(column: str, spool: Spool) -> str:
+    """SQL for a column of a spool as it was written, without the blanks it was padded with."""
+    if spool.escaped:
+        column = f"translate({column}, '{BREAK}{RETURN}', chr(10) || chr(13))"
+    return f"nullif(trim({column}, {literal(BLANKS)}), '')" if spool.padded else column
 
 
 def typed_rows(spool: Spool) -> str:
