@@ -23,7 +23,7 @@ import zstandard
 
 from kanta.contracts import Contract
 from kanta.home import Home
-from kanta.landing.drops import CONTROL, FILE_NAME, datasets, feeds
+from kanta.landing.drops import CONTROL, FILE_NAME, datasets, feeds, stamp_of
 from kanta.landing.spool import MAX_RATIO, RATIO_FROM
 
 #: Which names a column holds, by its name in any contract of landing or lake.
@@ -115,7 +115,7 @@ def _control_again(drop_id: str, control: Path, hashes: Mapping[str, tuple[str, 
     return Blanked(
         drop_id=drop_id,
         control_sha256=hashlib.sha256(control.read_bytes()).hexdigest(),
-        stamp=f"{status.st_size}:{status.st_mtime_ns}",
+        stamp=stamp_of(status),
         files=json.dumps(files),
     )
 
