@@ -125,7 +125,7 @@ class Control(BaseModel):
 
 @dataclass(frozen=True)
 class DataFile:
-    """A listed file whose name makes sense: ``contract`` is None for ``poslog.xml``."""
+    """A listed file whose name makes sense: ``contract`` is None for ``poslog.xml`` and for an unknown dataset."""
 
     name: str
     rows: int
@@ -133,6 +133,7 @@ class DataFile:
     contract: Contract | None
     format: str
     compression: str
+    unknown: bool = False  # a dataset the feed does not have
 
 
 def shown(name: str) -> str:
@@ -333,10 +334,10 @@ def parse_control(data: bytes, found: Found) -> Control:
 
 
 def data_files(found: Found, control: Control, folder: int, warnings: list[Warned]) -> list[DataFile]:
-    """The drop's files as listed, each known by name; the folder holds no other data, and no symlink."""
+    """The drop's files as listed; the folder holds no other data, and no symlink. Unknown datasets are among them."""
     files = [_data_file(found.feed, listed) for listed in control.files]
     named: set[str] = set()
-    for file in files:
+    for file in (file for file in files if not file.unknown):
         # poslog.xml stands in place of what it holds
         holds = {file.contract.dataset} if file.contract else {"transactions", "lines", "tenders", "declared_points"}
         if named & holds:
@@ -354,9 +355,8 @@ def _data_file(feed: str, listed: ControlFile) -> DataFile:
     if (form == "xml") != (dataset == "poslog") or (form == "parquet" and compression):
         raise DropError("bad_name", "a listed name is not <dataset>.<format>", listed.name)
     contract = None if form == "xml" else datasets(feed).get(dataset)
-    if (form == "xml" and feed != "pos") or (form != "xml" and contract is None):
-        raise DropError("unknown_dataset", f"the feed {feed} has no such dataset", listed.name)
-    return DataFile(listed.name, listed.rows, listed.sha256.lower(), contract, form, compression)
+    unknown = (form == "xml" and feed != "pos") or (form != "xml" and contract is None)
+    return DataFile(listed.name, listed.rows, listed.sha256.lower(), contract, form, compression, unknown)
 
 
 def _check_folder(listed: set[str], found: Found, folder: int, warnings: list[Warned]) -> None:

@@ -27,6 +27,7 @@ from kanta.landing.spool import BREAK, RETURN, SEPARATOR, Spool
 
 EARLIEST = "1900-01-01"  # for dates the contract sets no bound to; source systems write it for "no date"
 LARGEST = 10**12  # no amount, rate or quantity of a retailer is as large; it is a shifted column or a card number
+ANY_AGE = 36525  # days: a feed whose facts the settings do not bound
 MAX_RAW = 16 << 10
 MAX_LINE = 8 << 20  # bytes of a spool's line
 
@@ -177,6 +178,9 @@ def rules(column: Column, raw: str, value: str) -> list[Rule]:
         days = f"more than {column.days_after_drop} days " if column.days_after_drop else ""
         reason = f"is {days}after the drop's date"
         rule("after_drop", f"{day} > _date + {column.days_after_drop}", reason)
+    if column.bounded_age:
+        reason = "is further before the drop's date than settings.yaml allows (days_late): was a clock reset?"
+        rule("before_drop", f"{value} < _oldest", reason)
     if column.allowed:
         values = ", ".join(literal(one) for one in column.allowed)
         rule("allowed", f"{value} not in ({values})", f"is not one of {', '.join(column.allowed)}")
@@ -239,7 +243,9 @@ def typed_rows(spool: Spool) -> str:
     return f"""
         select _file, _drop, _line, _row, {own}, case {" ".join(cases)} end as _bad
         from (
-            select s._file, f._drop, s._line, s._row, s._flag, f.drop_date as _date, {", ".join(inner)}
+            select
+                s._file, f._drop, s._line, s._row, s._flag, f.drop_date as _date, f.oldest as _oldest,
+                {", ".join(inner)}
             from {source(spool)} as s
             inner join _files as f on f._file = s._file
         )"""
@@ -261,11 +267,13 @@ def files_table(files: Sequence[tuple[int, int, str]]) -> pa.Table:
 class Router:
     """The rows of one take, routed in an in-memory database; ``folder`` takes what does not fit in memory.
 
+    ``days_late``: how far before its drop's date a fact may be dated where its contract bounds that.
+
     Each dataset is a table of its typed columns and ``_file, _drop, _line, _row, _bad``.
     """
 
-    def __init__(self, feed: str, folder: Path) -> None:
-        self.feed = feed
+    def __init__(self, feed: str, folder: Path, days_late: int) -> None:
+        self.feed, self.days_late = feed, days_late
         self.routed = Routed()
         self.spools: dict[str, list[Spool]] = {}
         self.contracts: dict[str, Contract] = {}
@@ -293,7 +301,7 @@ class Router:
         self.connection.register("_arrow_files", files)
         self.connection.execute(
             "create table _drops as from _arrow_drops;"
-            "create table _files as select f.*, d.drop_date"
+            f"create table _files as select f.*, d.drop_date, d.drop_date - {self.days_late} as oldest"
             " from _arrow_files as f inner join _drops as d using (_drop);"
             "create table _refused (dataset varchar, _file integer, _row bigint, rule varchar);"
             "create table _units (family varchar, _drop integer, unit varchar)"

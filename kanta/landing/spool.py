@@ -270,8 +270,7 @@ def read(folder: int, file: DataFile, target: Target) -> int:
     with RawFile(folder, file) as raw:
         rows = readers[file.format](raw, target)
         raw.check_digest()
-    if rows != file.rows:
-        raise DropError("rows", f"the file holds {rows} rows, the control file says {file.rows}", file.name)
+    _check_count(file, rows)
     return rows
 
 
@@ -315,6 +314,7 @@ def _read_csv(raw: RawFile, target: Target) -> int:
         spool.padded = spool.padded or _may_be_padded(text, _PADDED_LINES)
         rows += _append_lines(spool, lines[start:], line + start + 1, target.file_no)
         line += len(lines)
+        _check_count(raw.file, rows, so_far=True)
     if header is None:
         raise DropError("header", "the file has no header", raw.file.name)
     return rows
@@ -439,6 +439,7 @@ def _read_ndjson(raw: RawFile, target: Target) -> int:
             if flag in ("json", "length"):
                 fields = _key_alone(text, contract, spool.columns)
             write_row(spool, target.file_no, line, flag, fields)
+        _check_count(raw.file, rows, so_far=True)
     for name in sorted(strange):
         target.unknown(shown(name))
     return rows
@@ -484,6 +485,7 @@ def _read_parquet(raw: RawFile, target: Target) -> int:
         with os.fdopen(os.dup(raw.descriptor), "rb") as source:
             source.seek(0)
             parquet = pq.ParquetFile(source)
+            _check_footer(raw, parquet.metadata)
             schema = parquet.schema_arrow
             _check_header(file, schema.names, target)
             wanted = [name for name in contract.names if name in schema.names]
@@ -495,6 +497,22 @@ def _read_parquet(raw: RawFile, target: Target) -> int:
             return _spool_batches(reader.iter_batches(1024, columns=wanted), raw, target)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DropError("parquet", "not a Parquet file, or not whole", file.name) from error
+
+
+def _check_footer(raw: RawFile, footer: pq.FileMetaData) -> None:
+    """Before any page is read: as many rows as the control file says, and no more bytes than a data file holds."""
+    _check_count(raw.file, footer.num_rows)
+    groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
+        raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
+
+
+def _check_count(file: DataFile, rows: int, *, so_far: bool = False) -> None:
+    """The rows are as many as the control file says; ``so_far``: no more than that, while they are read."""
+    if rows > file.rows or (rows < file.rows and not so_far):
+        held = f"more than {file.rows}" if so_far else f"{rows}"
+        raise DropError("rows", f"the file holds {held} rows, the control file says {file.rows}", file.name)
 
 
 def _check_parquet_type(file: DataFile, name: str, kind: pa.DataType, contract: Contract) -> None:

@@ -251,3 +251,64 @@ def test_a_data_file_in_another_encoding_is_refused_with_that_cause(home: Home, 
     control["files"][1]["sha256"] = hashlib.sha256(data).hexdigest()
     write_control(folder, control)
     assert [row["reason"] for row in takes().quarantine.to_pylist()] == ["the file is not UTF-8 but UTF-16"]
+
+
+@pytest.mark.parametrize(("fmt", "name"), [("csv", "weather"), ("ndjson.gz", "orders"), ("parquet", "loyalty_cards")])
+def test_a_file_of_a_dataset_the_feed_does_not_have_is_set_aside_alone(
+    home: Home, takes: Takes, fmt: str, name: str
+) -> None:
+    folder = write_drop(home, "pos", DAY, "S1", sale("T1"))
+    data = b"whatever it is\n"
+    (folder / f"{name}.{fmt}").write_bytes(data)
+    control = json.loads((folder / "control.json").read_bytes())
+    listed = {"name": f"{name}.{fmt}", "rows": 7, "sha256": hashlib.sha256(data).hexdigest()}
+    write_control(folder, control | {"files": [listed, *control["files"]]})
+    intake = takes()
+    assert [(row["level"], row["rule"], row["file"], row["dataset"]) for row in intake.quarantine.to_pylist()] == [
+        ("file", "unknown_dataset", f"{name}.{fmt}", name)
+    ]
+    assert [row["transaction_id"] for row in landed(intake, "transactions")] == ["T1"]
+    assert [(row["status"], row["rows"], row["refused"]) for row in intake.drops.to_pylist()] == [("accepted", 3, 7)]
+    assert takes().drops.num_rows == 0, "and it is not looked at again"
+
+
+def test_an_unknown_file_that_is_not_whole_refuses_its_drop_as_any_other(home: Home, takes: Takes) -> None:
+    folder = write_drop(home, "pos", DAY, "S1", sale("T1"))
+    (folder / "weather.csv").write_bytes(b"cold")
+    control = json.loads((folder / "control.json").read_bytes())
+    listed = {"name": "weather.csv", "rows": 1, "sha256": "0" * 64}
+    write_control(folder, control | {"files": [*control["files"], listed]})
+    assert refusals(takes()) == [("S1", "weather.csv", None, "", "drop", "sha256")]
+
+
+@pytest.mark.parametrize(
+    ("days_late", "taken"), [(None, ["NOW", "YEAR"]), ("{pos: 30}", ["NOW"]), ("{}", ["NOW", "OLD", "YEAR"])]
+)
+def test_a_receipt_is_as_old_as_the_settings_allow(
+    home: Home, takes: Takes, days_late: str | None, taken: list[str]
+) -> None:
+    home.programme.mkdir(parents=True)
+    if days_late:
+        (home.programme / "settings.yaml").write_text(f"days_late: {days_late}\n")
+    dated = {"NOW": "2026-01-05", "YEAR": "2025-01-04", "OLD": "2000-01-01"}
+    content = joined(*(sale(name, business_date=day) for name, day in dated.items()))
+    write_drop(home, "pos", DAY, "S1", content)
+    intake = takes()
+    assert sorted(row["transaction_id"] for row in landed(intake, "transactions")) == taken
+    assert {row[3] for row in refusals(intake)} == set(dated) - set(taken)
+
+
+def test_an_order_of_a_dead_clock_is_set_aside_and_one_of_years_ago_is_not(home: Home, takes: Takes) -> None:
+    content: dict[str, list[Any]] = {"orders": [], "order_lines": []}
+    for name, day, invoiced in (
+        ("OLD", "2000-01-01", ""), ("BILLED", "2026-01-05", "1999-12-31"), ("AGO", "2019-01-05", "2019-02-01"),
+    ):  # fmt: skip
+        order = {"order_id": name, "business_date": day, "invoiced_date": invoiced, "ordered_at": f"{day}T09:00:00Z"}
+        content["orders"] += rows("orders", order)
+        content["order_lines"] += rows("order_lines", {"order_id": name})
+    write_drop(home, "call_center", DAY, "CC1", content)
+    intake = takes("call_center")
+    assert [row["order_id"] for row in landed(intake, "orders")] == ["AGO"]
+    assert sorted((row[3], row[5]) for row in refusals(intake)) == [
+        ("BILLED", "before_drop:invoiced_date"), ("OLD", "before_drop:business_date"),
+    ]  # fmt: skip
