@@ -6,7 +6,8 @@ data dictionary are all derived from it. Two families:
 * ``schemas/landing/<feed>/<dataset>.odcs.yaml`` (physicalName ``<feed>.<dataset>``): what a drop must hold. Besides
   what ODCS has, a dataset may say ``partOf`` (the dataset whose rows it details) and ``recordKey`` (what is refused
   and replaced as a whole, when that is not one row), a column ``optional`` (a file may lack it), ``default`` (what
-  empty means) and ``daysAfterDrop`` (how far after its drop it may be dated);
+  empty means), ``daysAfterDrop`` (how far after its drop it may be dated) and ``boundedAge`` (whether the settings
+  bound how far before);
 * ``schemas/lake/<schema>/<table>.odcs.yaml`` (physicalName ``<schema>.<table>``): what the lake holds.
 """
 
@@ -48,6 +49,7 @@ class Column:
     default: str = ""
     personal: bool = False
     optional: bool = False  # a feed's column that a file may leave out
+    bounded_age: bool = False  # may not be older than the settings allow for its feed (days_late)
     days_after_drop: int | None = None  # how many days after its drop's date a fact may be dated; None: any
 
     @property
@@ -141,6 +143,7 @@ def _column(where: str, item: dict[str, Any]) -> Column:
         personal=item.get("classification") == "personal",
         optional=bool(custom.get("optional", False)),
         days_after_drop=custom.get("daysAfterDrop"),
+        bounded_age=bool(custom.get("boundedAge", False)),
     )
 
 

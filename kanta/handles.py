@@ -112,13 +112,12 @@ def write(handle: int, name: str, content: bytes, ready: Callable[[int], None] |
             file.flush()
             if ready:
                 ready(file.fileno())
-            status = os.fstat(file.fileno())
-        os.replace(fresh, name, src_dir_fd=handle, dst_dir_fd=handle)
+            os.replace(fresh, name, src_dir_fd=handle, dst_dir_fd=handle)
+            return os.fstat(file.fileno())  # a rename is a change, too
     except BaseException:
         with suppress(OSError):
             os.unlink(fresh, dir_fd=handle)
         raise
-    return status
 
 
 def remove(handle: int, name: str) -> None:

@@ -33,7 +33,8 @@ def take_in(night: Night, feed: str) -> None:
             "select drop_id, revision, stamp, control_sha256, status, accepted_revision from ops.drops"
             " where feed = $feed"
             # A drop whose refusal was released is looked at anew.
-            " and drop_id not in (select drop_id from ops.quarantine where level = 'drop' and status = 'released')",
+            " and drop_id not in (select drop_id from ops.quarantine"
+            " where level in ('drop', 'file') and status = 'released')",
             {"feed": feed},
         )
     }

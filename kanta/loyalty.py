@@ -158,7 +158,7 @@ def derive(night: Night, *, everything: bool = False, keep: Sequence[str] = ()) 
         _carry(night)
         _settle_tiers(night)
         night.define("loyalty._worked_out", "loyalty._exceptions")
-        if night.engine.value("select count(*) from loyalty._scope_cards where again"):
+        if everything or night.engine.value("select count(*) from loyalty._scope_cards where again"):
             night.define(*POSTINGS.values())
             if everything:
                 night.define("loyalty._misstated_cards")

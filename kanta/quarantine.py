@@ -74,7 +74,7 @@ def release(home: Home, identifier: str, corrections: Mapping[str, str]) -> str:
             where=f"{row['drop_id']}/{row['file']} line {row['line']}",
             next_step="to change what counts, deliver the first drop again with a higher revision",
         )
-    if row["level"] == "drop":
+    if row["level"] in ("drop", "file"):
         _mark(home, [row["quarantine_id"]])
         return f"{row['drop_id']} is looked at again by the next: kanta run --date D"
     refused = _rows(

@@ -110,7 +110,8 @@ def _cut(night: Night, folder: Path) -> list[int]:
             f" to {literal(str(folder / table))} (format parquet, compression snappy, partition_by (slice))"
         )
     engine.execute("drop table loyalty._document_slices")
-    return [number for (number,) in engine.rows("select distinct slice from loyalty._account_slices order by 1")]
+    # What belongs to no account stands in slice 0, and that one is taken even if no account is in any.
+    return sorted({0, *(number for (number,) in engine.rows("select distinct slice from loyalty._account_slices"))})
 
 
 def _take(night: Night, folder: Path, number: int) -> None:

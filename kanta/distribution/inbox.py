@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from kanta.distribution import keys, transport
 from kanta.distribution.protocol import SIGNATURE, Acknowledgement, Place, acknowledged_sequence, is_plain, sha256
 from kanta.distribution.sessions import FAILED, FINAL, UNSENT, Book, Heard, Session
+from kanta.foreign import json_text
 from kanta.programme.model import DatabaseKeys, Distribution
 
 #: An acknowledgement is not read any further.
 MOST_BYTES = 1024 * 1024
+
+#: So many files of one database and job that are not named as acknowledgements are reported.
+MOST_MISNAMED = 20
+_STRANGE = re.compile(r"[^A-Za-z0-9_.-]")
 
 #: What cannot be mended by trying again; such a package is replaced at once.
 HOPELESS = frozenset({"gap", "reused", "totals"})
@@ -29,7 +34,7 @@ class Answer:
     """One acknowledgement file: where it lies, its hash, what it says; None when it is none.
 
     ``signed``: whether it has the signature that its database's acknowledgements must have, if they must; ``there``:
-    whether it could be read at all.
+    whether it could be read at all. ``misnamed``: its name when it is no acknowledgement's, and it was not read.
     """
 
     place: Place
@@ -37,6 +42,7 @@ class Answer:
     said: Acknowledgement | None
     signed: bool = True
     there: bool = True
+    misnamed: str = ""
 
     @property
     def order(self) -> tuple[str, str, int, int]:
@@ -96,6 +102,17 @@ class Inbox:
                             if not answer.there:
                                 continue
                         self._found[place.acknowledgement] = whole
+                yield from self._misnamed(database, job, stamps)
+
+    def _misnamed(self, database: str, job: str, stamps: Mapping[str, str]) -> Iterator[Answer]:
+        """Files whose names say of no package; each is reported once, and few, as anybody can make any number."""
+        strange = [name for name in stamps if not (_is_passed_over(name) or acknowledged_sequence(name))]
+        for name in strange[:MOST_MISNAMED]:
+            path = f"{database}/{job}/{name}"
+            if self._before.get(path) != stamps[name]:
+                place = Place.model_construct(database=database, job=job, sequence=0)
+                yield Answer(place, sha256(os.fsencode(name)), None, misnamed=name)
+            self._found[path] = stamps[name]
 
     def _names(self, path: str) -> list[str]:
         try:
@@ -108,6 +125,11 @@ class Inbox:
             return self._place.stamps(path)
         except OSError:
             return {}
+
+
+def _is_passed_over(name: str) -> bool:
+    """Whether a name in an inbox is meant for nobody: what is not whole yet, what is hidden, a signature."""
+    return name.startswith(".") or name.endswith((".part", SIGNATURE))
 
 
 def take_in(book: Book, answers: list[Answer]) -> None:
@@ -137,8 +159,8 @@ def _answer(inbox: transport.Transport, place: Place, verify: Collection[str]) -
     signed = not verify or keys.is_signed(content, signature, verify)
     file_sha256 = sha256(content + (signature or b""))
     try:
-        return Answer(place, file_sha256, Acknowledgement.model_validate_json(content), signed)
-    except ValidationError:
+        return Answer(place, file_sha256, Acknowledgement.model_validate_json(json_text(content)), signed)
+    except ValueError:  # no text, no JSON, or none that says what an acknowledgement must
         return Answer(place, file_sha256, None)
 
 
@@ -147,7 +169,8 @@ def _take_in(book: Book, heard: Heard, sessions: dict[int, Session], answers: li
     for answer in answers:
         session = sessions.get(answer.place.sequence)
         doubt = disbelief(answer, session, heard)
-        book.acknowledgement(answer.place, answer.file_sha256, answer.said, doubt)
+        shown = _STRANGE.sub("?", answer.misnamed)[:100]
+        book.acknowledgement(answer.place, answer.file_sha256, answer.said, doubt, misnamed=shown)
         if doubt or answer.said is None or session is None:
             continue
         heard.believe(answer.said)
@@ -162,6 +185,8 @@ def disbelief(answer: Answer, session: Session | None, heard: Heard) -> str:
     recorded (bad_manifest: any hash), attempt new, no higher sequence believed, totals equal if applied.
     """
     said = answer.said
+    if answer.misnamed:
+        return "name"
     if said is None:
         return "unreadable"
     if not answer.signed:

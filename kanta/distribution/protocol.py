@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from kanta import contracts
 from kanta.contracts import Contract
@@ -41,6 +41,8 @@ _SEQUENCE = re.compile(r"(?!0{8})[0-9]{8}")
 _ACKNOWLEDGEMENT = re.compile(r"((?!0{8})[0-9]{8})\.ack\.json")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+#: A hash as a store's own program may write it.
+AnyCaseSha256 = Annotated[Sha256, BeforeValidator(lambda text: text.lower() if isinstance(text, str) else text)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Sequence = Annotated[int, Field(ge=1, le=LAST_SEQUENCE)]
 Position = Annotated[int, Field(ge=0, le=LAST_SEQUENCE)]
@@ -106,12 +108,12 @@ class Acknowledgement(Message):
     database: Name
     job: Name
     sequence: Sequence
-    manifest_sha256: Sha256
+    manifest_sha256: AnyCaseSha256
     attempt: Annotated[int, Field(ge=1, le=LAST_ATTEMPT)]
     status: Literal["requested", "downloaded", "applied", "download_failed", "apply_failed"]
     reason: Reason | None
     applied_sequence: Position
-    applied_manifest_sha256: Sha256 | None
+    applied_manifest_sha256: AnyCaseSha256 | None
     rows: dict[str, Count]
     control_totals: Totals
     message: Annotated[str, Field(max_length=1000)]

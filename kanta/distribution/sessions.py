@@ -409,11 +409,17 @@ class Book:
         self.moved[*session.line, session.sequence] = session
         return session
 
-    def acknowledgement(self, place: Place, file_sha256: str, said: Acknowledgement | None, disbelief: str) -> None:
-        """Records what a file of the inbox says, and why it is not believed ("" for believed)."""
+    def acknowledgement(
+        self, place: Place, file_sha256: str, said: Acknowledgement | None, disbelief: str, *, misnamed: str = ""
+    ) -> None:
+        """Records what a file of the inbox says, and why it is not believed ("" for believed).
+
+        ``misnamed``: the name of a file that says of no package, kept as the reason.
+        """
         row: dict[str, Any] = {**place.model_dump(), "file_sha256": file_sha256, "disbelief": disbelief or None}
         for name in ("attempt", "status", "reason", "manifest_sha256", "applied_sequence", "applied_manifest_sha256"):
             row[name] = getattr(said, name, None)
+        row["reason"] = misnamed or row["reason"]
         for name in ("rows", "control_totals"):
             row[name] = json.dumps(getattr(said, name)) if said else None
         self._added["acknowledgements"].append({**row, **self._common})

@@ -122,7 +122,9 @@ class Folders:
                         stats[entry.name] = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return {}
-        return {name: f"{of.st_size} {of.st_mtime_ns}" for name, of in sorted(stats.items())}
+        return {
+            name: f"{of.st_size} {of.st_mtime_ns} {of.st_ctime_ns} {of.st_ino}" for name, of in sorted(stats.items())
+        }
 
     def read(self, path: str, most: int) -> bytes | None:
         above, name = _split(path)

@@ -25,7 +25,7 @@ import zstandard
 from kanta import handles
 from kanta.contracts import Contract
 from kanta.home import Home
-from kanta.landing.drops import CONTROL, MAX_CONTROL, datasets, shown
+from kanta.landing.drops import CONTROL, MAX_CONTROL, datasets, shown, stamp_of
 from kanta.landing.emptying import csv_text, json_line, parquet
 from kanta.landing.names import NAMED_BY, Names
 from kanta.landing.poslog import persons
@@ -135,7 +135,7 @@ def _control_again(drop_id: str, folder: int, hashes: Mapping[str, tuple[str, st
     return Blanked(
         drop_id=drop_id,
         control_sha256=hashlib.sha256(data).hexdigest(),
-        stamp=f"{status.st_size}:{status.st_mtime_ns}",
+        stamp=stamp_of(status),
         files=json.dumps(files),
     )
 

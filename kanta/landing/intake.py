@@ -37,8 +37,8 @@ from kanta.landing.drops import (
     read_control,
     strangers,
 )
-from kanta.landing.router import RefusedRow, Router, Stated, drops_table, files_table
-from kanta.landing.spool import Spools, Target, read
+from kanta.landing.router import ANY_AGE, RefusedRow, Router, Stated, drops_table, files_table
+from kanta.landing.spool import RawFile, Spools, Target, read
 
 Progress = Callable[[str, int, int], None]
 
@@ -102,6 +102,7 @@ class _Drop:
     error: DropError | None = None
     files: list[int] = field(default_factory=list)  # ordinals in the take
     broken: list[tuple[str, poslog.Broken]] = field(default_factory=list)  # file and element
+    aside: list[str] = field(default_factory=list)  # files of datasets that the feed does not have
 
     @property
     def revision(self) -> int:
@@ -152,7 +153,7 @@ def take(
                 tell("drops read", n, len(found))
         reading.spools.close()
         if any(drop.error is None for drop in reading.drops):
-            with Router(feed, work) as router:
+            with Router(feed, work, home.settings.days_late.get(feed, ANY_AGE)) as router:
                 refused = _route(router, feed, reading, seq, out, tell)
                 files = router.routed.files
     except duckdb.Error as error:
@@ -208,6 +209,13 @@ class _Reading:
         return control
 
     def _read(self, drop: _Drop, file: DataFile, folder: int) -> None:
+        if file.unknown:  # nothing is known of its rows but how many it says it has; the others count
+            with RawFile(folder, file) as raw:
+                raw.check_digest()
+            drop.aside.append(file.name)
+            drop.in_rows += file.rows
+            drop.refused += file.rows
+            return
         file_no = len(self.files)
         self.files.append((len(self.drops), file.name))  # the drop itself comes to its list when it is read
         if file.contract is None:
@@ -305,7 +313,7 @@ def _drop_row(drop: _Drop, seq: int) -> dict[str, object]:
 
 
 def _quarantine(reading: _Reading, refused: list[RefusedRow], seq: int) -> Iterator[dict[str, object]]:
-    """Quarantine rows: refused drops, refused elements of documents, refused rows."""
+    """Quarantine rows: refused drops, files set aside, refused elements of documents, refused rows."""
     seen: dict[tuple[object, ...], int] = {}
 
     def row(
@@ -338,6 +346,9 @@ def _quarantine(reading: _Reading, refused: list[RefusedRow], seq: int) -> Itera
             error = drop.error
             yield row(drop, error.file, error.line, "", "", "drop", error.rule, error.reason, "")
             continue
+        for file in drop.aside:
+            reason = f"the feed {drop.found.feed} has no such dataset"
+            yield row(drop, file, None, file.partition(".")[0], "", "file", "unknown_dataset", reason, "")
         for file, broken in drop.broken:
             raw = json.dumps({"transaction_id": broken.transaction_id} if broken.transaction_id else {})
             key, reason = broken.transaction_id, broken.reason

@@ -20,7 +20,7 @@ from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.landing import poslog
 from kanta.landing.drops import CONTROL, DropError, Found, data_files, opened, parse_control, read_control
-from kanta.landing.router import Router, drops_table, files_table, raw_json
+from kanta.landing.router import ANY_AGE, Router, drops_table, files_table, raw_json
 from kanta.landing.spool import Spools, Target, read
 
 
@@ -36,9 +36,9 @@ def release(home: Home, refused: Sequence[Mapping[str, Any]], corrections: Mappi
     """
     first = refused[0]
     where = f"{first['drop_id']} {first['quarantine_id']}"
-    if any(row["level"] == "drop" for row in refused):
+    if any(row["level"] in ("drop", "file") for row in refused):
         raise KantaError(
-            "A refused drop cannot be corrected row by row.",
+            "A refused drop or file cannot be corrected row by row.",
             where=where,
             next_step=f"Deliver the drop again and write its {CONTROL} last; the next run looks at it.",
         )
@@ -120,14 +120,15 @@ def _held(found: Found, revisions: set[int]) -> list[_Row]:
         if revisions != {control.revision}:
             raise DropError("revision", f"revision {control.revision} has replaced it", CONTROL)
         spools, names = Spools(Path(work)), []
-        for file_no, file in enumerate(data_files(found, control, folder, [])):
+        known = [file for file in data_files(found, control, folder, []) if not file.unknown]
+        for file_no, file in enumerate(known):
             names.append(file.name)
             if file.contract is None:
                 poslog.spool(folder, file, file_no, spools)
             else:
                 read(folder, file, Target(file.contract, file_no, spools, lambda column: None))
         spools.close()
-        with Router(found.feed, Path(work)) as router:
+        with Router(found.feed, Path(work), ANY_AGE) as router:
             router.load(
                 spools.all,
                 drops_table([(0, found)]),

@@ -22,23 +22,35 @@ import pyarrow as pa
 
 from kanta.contracts import PROVENANCE, Check, Column, Contract, landed, landing
 from kanta.engine import file_literal
+from kanta.foreign import BLANKS
 from kanta.landing.drops import Found
 from kanta.landing.spool import BREAK, RETURN, SEPARATOR, Spool
 
 EARLIEST = "1900-01-01"  # for dates the contract sets no bound to; source systems write it for "no date"
 LARGEST = 10**12  # no amount, rate or quantity of a retailer is as large; it is a shifted column or a card number
+ANY_AGE = 36525  # days: a feed whose facts the settings do not bound
 MAX_RAW = 16 << 10
 MAX_LINE = 8 << 20  # bytes of a spool's line
 
 _DECIMAL = r"-?(\d{{1,38}}(\.\d{{0,{scale}}}0*)?|\.\d{{1,{scale}}}0*)"
 _PATTERNS = {
-    "BIGINT": r"-?\d{1,18}",
-    "INTEGER": r"-?\d{1,9}",
-    "DATE": r"\d{4}-\d{2}-\d{2}",
+    "BIGINT": r"-?\d{1,18}(\.0*)?",  # data frames write 1.0 in a column that has empty cells
+    "INTEGER": r"-?\d{1,9}(\.0*)?",
+    "DATE": r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?",  # or its midnight
     "TIMESTAMPTZ": (
         r"\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?"
         r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
     ),
+}
+#: Numbers with an exponent that DECIMAL(38,18) holds to the last digit.
+_EXPONENT = r"-?\d{1,9}(\.\d{0,9}0*)?[eE](\+?0*(\d|1[01])|-0*\d)"
+_NUMBERS = ("BIGINT", "INTEGER", "DECIMAL")
+_IN_WORDS = {
+    "BIGINT": "is not a whole number",
+    "INTEGER": "is not a whole number of at most nine digits",
+    "BOOLEAN": "is not true or false",
+    "DATE": "is not a date, written YYYY-MM-DD",
+    "JSON": "is not JSON",
 }
 _ROW_RULES = {
     "columns": "the row has more or fewer fields than the header",
@@ -119,10 +131,20 @@ def typed(column: Column, raw: str) -> str:
         value = f"case when json_valid({raw}) then json({raw})::varchar end"
     else:
         pattern = _PATTERNS.get(column.type) or _DECIMAL.format(scale=column.scale)
-        value = f"case when regexp_full_match({raw}, '{pattern}') then try_cast({raw} as {column.type}) end"
+        text = f"substr({raw}, 1, 10)" if column.type == "DATE" else raw
+        value = f"case when regexp_full_match({raw}, '{pattern}') then try_cast({text} as {column.type}) end"
+        if column.type.startswith(_NUMBERS):
+            value = f"{value[:-3]}{_with_exponent(column.type, raw)} end"
     if column.default:
         value = f"case when {raw} is null then {literal(column.default)}::{column.type} else {value} end"
     return value
+
+
+def _with_exponent(kind: str, raw: str) -> str:
+    """The branch of a CASE for numbers as ``1E+2``, which are taken when nothing of them is lost."""
+    rounded, exact = f"try_cast({raw} as {kind})", f"try_cast({raw} as DECIMAL(38,18))"
+    same = f"try_cast({rounded} as DECIMAL(38,18)) = {exact}"
+    return f"when regexp_full_match({raw}, '{_EXPONENT}') and {same} then {rounded}"
 
 
 def rules(column: Column, raw: str, value: str) -> list[Rule]:
@@ -138,7 +160,12 @@ def rules(column: Column, raw: str, value: str) -> list[Rule]:
     if column.required:
         rule("required", f"{raw} is null", "is empty")
     if column.type != "VARCHAR":
-        rule("type", f"{raw} is not null and {value} is null", f"is not of type {column.type}")
+        unread = f"{raw} is not null and {value} is null"
+        if column.type.startswith("DECIMAL"):
+            finer = rf"-?\d{{0,18}}\.\d{{{column.scale}}}\d*[1-9]\d*"
+            reason = f"has more than {column.scale} digits behind the point"
+            rule("digits", f"{unread} and regexp_full_match({raw}, '{finer}')", reason)
+        rule("type", unread, _IN_WORDS.get(column.type, f"is not of type {column.type}"))
     if column.type.startswith("DECIMAL") and column.scale < 6:  # with more digits behind the point none fits
         rule("range", f"abs({value}) >= {LARGEST}", f"is {LARGEST:,} or more")
     if column.minimum or column.type in ("DATE", "TIMESTAMPTZ"):
@@ -152,6 +179,9 @@ def rules(column: Column, raw: str, value: str) -> list[Rule]:
         days = f"more than {column.days_after_drop} days " if column.days_after_drop else ""
         reason = f"is {days}after the drop's date"
         rule("after_drop", f"{day} > _date + {column.days_after_drop}", reason)
+    if column.bounded_age:
+        reason = "is further before the drop's date than settings.yaml allows (days_late): was a clock reset?"
+        rule("before_drop", f"{value} < _oldest", reason)
     if column.allowed:
         values = ", ".join(literal(one) for one in column.allowed)
         rule("allowed", f"{value} not in ({values})", f"is not one of {', '.join(column.allowed)}")
@@ -175,7 +205,7 @@ def reasons(contract: Contract) -> dict[str, str]:
 
 
 def source(spool: Spool) -> str:
-    """SQL for a spool as a table: ``_file, _line, _row, _flag`` and its columns as text, empty text as null.
+    """SQL for a spool as a table: ``_file, _line, _row, _flag`` and its columns as text, blank text as null.
 
     ``_file`` and ``_row`` together tell rows apart, and ``_row`` keeps the file's order. The rows of an ordered spool
     are numbered far below zero, as the beginning of the same file may stand in a plain one.
@@ -189,12 +219,16 @@ def source(spool: Spool) -> str:
         " header = false, auto_detect = false, nullstr = '', new_line = '\\n',"
         f" max_line_size = {MAX_LINE}, buffer_size = {2 * MAX_LINE})"
     )
-    if not spool.escaped:
-        return f"(select *, _line as _row from {read})"
-    texts = ", ".join(
-        f"translate({quoted(c)}, '{BREAK}{RETURN}', chr(10) || chr(13)) as {quoted(c)}" for c in spool.contract.names
-    )
-    return f"(select _file, _line, _row - {1 << 62} as _row, _flag, {texts} from {read})"
+    row = f"_row - {1 << 62} as _row" if spool.escaped else "_line as _row"
+    texts = ", ".join(f"{_text(quoted(name), spool)} as {quoted(name)}" for name in names)
+    return f"(select _file, _line, {row}, _flag, {texts} from {read})"
+
+
+def _text(column: str, spool: Spool) -> str:
+    """SQL for a column of a spool as it was written, without the blanks it was padded with."""
+    if spool.escaped:
+        column = f"translate({column}, '{BREAK}{RETURN}', chr(10) || chr(13))"
+    return f"nullif(trim({column}, {literal(BLANKS)}), '')" if spool.padded else column
 
 
 def typed_rows(spool: Spool) -> str:
@@ -210,7 +244,9 @@ def typed_rows(spool: Spool) -> str:
     return f"""
         select _file, _drop, _line, _row, {own}, case {" ".join(cases)} end as _bad
         from (
-            select s._file, f._drop, s._line, s._row, s._flag, f.drop_date as _date, {", ".join(inner)}
+            select
+                s._file, f._drop, s._line, s._row, s._flag, f.drop_date as _date, f.oldest as _oldest,
+                {", ".join(inner)}
             from {source(spool)} as s
             inner join _files as f on f._file = s._file
         )"""
@@ -232,11 +268,13 @@ def files_table(files: Sequence[tuple[int, int, str]]) -> pa.Table:
 class Router:
     """The rows of one take, routed in an in-memory database; ``folder`` takes what does not fit in memory.
 
+    ``days_late``: how far before its drop's date a fact may be dated where its contract bounds that.
+
     Each dataset is a table of its typed columns and ``_file, _drop, _line, _row, _bad``.
     """
 
-    def __init__(self, feed: str, folder: Path) -> None:
-        self.feed = feed
+    def __init__(self, feed: str, folder: Path, days_late: int) -> None:
+        self.feed, self.days_late = feed, days_late
         self.routed = Routed()
         self.spools: dict[str, list[Spool]] = {}
         self.contracts: dict[str, Contract] = {}
@@ -264,7 +302,7 @@ class Router:
         self.connection.register("_arrow_files", files)
         self.connection.execute(
             "create table _drops as from _arrow_drops;"
-            "create table _files as select f.*, d.drop_date"
+            f"create table _files as select f.*, d.drop_date, d.drop_date - {self.days_late} as oldest"
             " from _arrow_files as f inner join _drops as d using (_drop);"
             "create table _refused (dataset varchar, _file integer, _row bigint, rule varchar);"
             "create table _units (family varchar, _drop integer, unit varchar)"

@@ -30,6 +30,7 @@ import zstandard
 
 from kanta.contracts import Contract
 from kanta.errors import KantaError
+from kanta.foreign import BLANKS, END_OF_FILE
 from kanta.landing.drops import DataFile, DropError, open_file, shown
 
 SEPARATOR, BREAK, RETURN = "\x1f", "\x1e", "\x1d"
@@ -41,6 +42,8 @@ MAX_UNPACKED = 16 << 30
 MAX_BATCH = 256 << 20  # bytes of text in 1,024 rows of Parquet
 MAX_RATIO, RATIO_FROM = 200, 64 << 20  # unpacked to packed, once this much is unpacked
 MAX_COLUMNS = 1000
+_PADDED_LINES = (" ,", ", ", " \n", "\n ", "\t", "\x0b", "\x0c")  # a value of unquoted CSV may be padded
+_PADDED_FIELDS = (f" {SEPARATOR}", f"{SEPARATOR} ", "\t", "\x0b", "\x0c", "\n", "\r")  # a field of a row may be
 MAX_HEADERS = 8  # spools for one dataset; files with yet another header are put in the contract's order
 
 
@@ -108,16 +111,34 @@ def blocks(raw: RawFile) -> Iterator[bytes]:
 
 
 def texts(raw: RawFile) -> Iterator[str]:
-    """The file as text, in pieces that end with a line feed (the last one may not), without byte-order mark."""
-    first = True
+    """The file as text, in pieces that end with a line feed (the last one may not), without the marks some programs
+    put at its beginning (byte order) and its end (Ctrl-Z)."""
+    first, held = True, ""
     for lines in _lines(raw):
         try:
             text = lines.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise DropError("encoding", "the file is not UTF-8", raw.file.name) from error
+            kind = "UTF-16" if first and lines[:2] in (b"\xff\xfe", b"\xfe\xff") else "something else"
+            raise DropError("encoding", f"the file is not UTF-8 but {kind}", raw.file.name) from error
         if first:
             text, first = text.removeprefix("\ufeff"), False
-        yield text
+        if held:
+            yield held
+        held = text
+    if END_OF_FILE in held:
+        held = _without_end_mark(held)
+    if held:
+        yield held
+
+
+def _without_end_mark(text: str) -> str:
+    """The end of a file without its Ctrl-Z: the very last sign, or a line by itself; elsewhere it is of a value."""
+    kept = text.rstrip(END_OF_FILE + BLANKS)
+    if text.endswith(END_OF_FILE):
+        return text.rstrip(END_OF_FILE)
+    before, mark, after = text[len(kept) :].partition(END_OF_FILE)
+    alone = not kept or "\n" in before
+    return kept + before if mark and alone and not after.strip(END_OF_FILE + BLANKS) else text
 
 
 def _lines(raw: RawFile) -> Iterator[bytes]:
@@ -147,6 +168,7 @@ class Spool:
     stream: BinaryIO = field(repr=False)
     unknown: tuple[str, ...] = ()  # columns the contract does not know
     rows: int = 0
+    padded: bool = False  # a value may begin or end with blanks, which the router then takes off
 
 
 class Growing(io.FileIO):
@@ -204,6 +226,11 @@ class Spools:
             spool.stream.close()
 
 
+def _may_be_padded(text: str, signs: Sequence[str]) -> bool:
+    """Whether a value in rows of text may begin or end with blanks; said quickly, so of some that do not, too."""
+    return text[:1] == " " or text[-1:] == " " or any(map(text.__contains__, signs)) or not text.isascii()
+
+
 def write_row(spool: Spool, file_no: int, line: int, flag: str, fields: Sequence[str]) -> None:
     """Appends one row in the contract's column order to an ordered spool; ``flag`` is a rule it breaks as text."""
     text = SEPARATOR.join(fields)
@@ -212,6 +239,7 @@ def write_row(spool: Spool, file_no: int, line: int, flag: str, fields: Sequence
     if text.count(SEPARATOR) != len(fields) - 1 or any(control in text for control in CONTROLS[:3]):
         flag = flag or "control_character"
         text = SEPARATOR.join(["".join(c for c in value if c not in CONTROLS) for value in fields])
+    spool.padded = spool.padded or _may_be_padded(text, _PADDED_FIELDS)
     if "\n" in text or "\r" in text:
         text = text.replace("\n", BREAK).replace("\r", RETURN)
     try:
@@ -242,8 +270,7 @@ def read(folder: int, file: DataFile, target: Target) -> int:
     with RawFile(folder, file) as raw:
         rows = readers[file.format](raw, target)
         raw.check_digest()
-    if rows != file.rows:
-        raise DropError("rows", f"the file holds {rows} rows, the control file says {file.rows}", file.name)
+    _check_count(file, rows)
     return rows
 
 
@@ -284,8 +311,10 @@ def _read_csv(raw: RawFile, target: Target) -> int:
             if spool is None:
                 body = "\n".join(lines[start:])
                 return _read_quoted(raw, chain((body,), pieces), line + start, header, target)
+        spool.padded = spool.padded or _may_be_padded(text, _PADDED_LINES)
         rows += _append_lines(spool, lines[start:], line + start + 1, target.file_no)
         line += len(lines)
+        _check_count(raw.file, rows, so_far=True)
     if header is None:
         raise DropError("header", "the file has no header", raw.file.name)
     return rows
@@ -410,6 +439,7 @@ def _read_ndjson(raw: RawFile, target: Target) -> int:
             if flag in ("json", "length"):
                 fields = _key_alone(text, contract, spool.columns)
             write_row(spool, target.file_no, line, flag, fields)
+        _check_count(raw.file, rows, so_far=True)
     for name in sorted(strange):
         target.unknown(shown(name))
     return rows
@@ -455,6 +485,7 @@ def _read_parquet(raw: RawFile, target: Target) -> int:
         with os.fdopen(os.dup(raw.descriptor), "rb") as source:
             source.seek(0)
             parquet = pq.ParquetFile(source)
+            _check_footer(raw, parquet.metadata)
             schema = parquet.schema_arrow
             _check_header(file, schema.names, target)
             wanted = [name for name in contract.names if name in schema.names]
@@ -466,6 +497,22 @@ def _read_parquet(raw: RawFile, target: Target) -> int:
             return _spool_batches(reader.iter_batches(1024, columns=wanted), raw, target)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DropError("parquet", "not a Parquet file, or not whole", file.name) from error
+
+
+def _check_footer(raw: RawFile, footer: pq.FileMetaData) -> None:
+    """Before any page is read: as many rows as the control file says, and no more bytes than a data file holds."""
+    _check_count(raw.file, footer.num_rows)
+    groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
+        raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
+
+
+def _check_count(file: DataFile, rows: int, *, so_far: bool = False) -> None:
+    """The rows are as many as the control file says; ``so_far``: no more than that, while they are read."""
+    if rows > file.rows or (rows < file.rows and not so_far):
+        held = f"more than {file.rows}" if so_far else f"{rows}"
+        raise DropError("rows", f"the file holds {held} rows, the control file says {file.rows}", file.name)
 
 
 def _check_parquet_type(file: DataFile, name: str, kind: pa.DataType, contract: Contract) -> None:
@@ -492,7 +539,10 @@ def _spool_batches(batches: Iterable[pa.RecordBatch], raw: RawFile, target: Targ
         if size > MAX_BATCH or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
             raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
         empty = [""] * batch.num_rows
-        values = [as_text(columns[name]) if name in columns else empty for name in spool.columns]
+        values = [
+            as_text(columns[column.name], day=column.type == "DATE") if column.name in columns else empty
+            for column in spool.contract.columns
+        ]
         for number, fields in enumerate(zip(*values, strict=True), rows + 1):
             write_row(spool, target.file_no, number, "", fields)
         rows += batch.num_rows
@@ -514,12 +564,18 @@ def _text_size(column: pa.Array) -> int:
     return len(column) + (pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
 
 
-def as_text(column: pa.Array) -> list[str]:
-    """Values in the form CSV has them in: ISO dates, times in UTC, true and false, exact decimals; null is empty."""
+def as_text(column: pa.Array, *, day: bool = False) -> list[str]:
+    """Values in the form CSV has them in: ISO dates, times in UTC, true and false, exact decimals; null is empty.
+
+    ``day``: a date is wanted, and of a moment it is that of its own zone.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = kind.value_type
+    if day and pa.types.is_timestamp(kind) and kind.tz is not None:
+        column = pc.local_timestamp(column)
+        kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         column = pc.strftime(column.cast(pa.timestamp(kind.unit, "UTC")), format="%Y-%m-%dT%H:%M:%SZ")
     elif pa.types.is_timestamp(kind):  # without zone: no moment, the router refuses it where a moment must stand

@@ -766,6 +766,8 @@ def _zone(value: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_zone)]
 Place = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
+#: How many days; a century is any age.
+Days = Annotated[Whole, Field(ge=0, le=36525)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -786,6 +788,9 @@ class Settings(Model):
     """The zone whose midnight ends a business day and starts its night."""
     trading_days: dict[Name, tuple[Weekday, ...]] = {}
     """Days on which a source (store, call center) must deliver; a missing one is reported."""
+    days_late: dict[str, Days] = {"pos": 366, "call_center": 3660}
+    """How many days before its drop a receipt or an order may be dated: an older one is set aside, for its clock was
+    reset. A feed that is left out may bring facts of any age."""
     analysts_see_personal_data: Bool = False
     """Whether the analysts' page shows names and contacts; else they are masked."""
     analysts_url: str = ""

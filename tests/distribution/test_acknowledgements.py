@@ -100,6 +100,11 @@ def test_what_never_was_up_cannot_have_a_bad_manifest() -> None:
     assert disbelief(answer(**BAD, manifest_sha256=OTHER), session("started"), Heard()) == "hash"
 
 
+def test_a_hash_in_upper_case_is_the_same_hash() -> None:
+    changed = {"manifest_sha256": OURS.upper(), "applied_manifest_sha256": OURS.upper()}
+    assert disbelief(answer(**changed), session(), Heard()) == ""
+
+
 def test_what_is_no_acknowledgement_is_not_believed() -> None:
     unreadable = Answer(Place(database="S001", job="1050", sequence=43), "f" * 64, None)
     assert disbelief(unreadable, session(), Heard()) == "unreadable"
@@ -306,8 +311,23 @@ def test_links_pipes_folders_and_strange_names_in_the_inbox_do_no_harm(chain: Ch
         (chain.home.inbox / name / "1050" / "00000001.ack.json").write_text("{}")
     (chain.home.inbox / "S002").write_text("not a folder")
     assert chain.acknowledge() == []
-    assert disbelieved(chain) == [(1, None, "unreadable"), (2, None, "unreadable"), (3, None, "unreadable")]
+    odd = [(0, None, "name")] * 3
+    assert disbelieved(chain) == [*odd, (1, None, "unreadable"), (2, None, "unreadable"), (3, None, "unreadable")]
+    assert sorted(name for (name,) in chain.rows("distribution.acknowledgements", "reason") if name) == [
+        "00000000.ack.json", "00000001.ACK.json", "1.ack.json",
+    ]  # fmt: skip
+    assert chain.acknowledge() == []  # each is said once
+    assert len(disbelieved(chain)) == 6
     assert chain.states() == [(1, "started"), (1, "available")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_acknowledgement_may_be_in_any_encoding_of_json(chain: Chain, encoding: str) -> None:
+    chain.has_sent()
+    say(chain, 1)
+    chain.ack(1).write_bytes((chain.ack(1).read_text(encoding="utf-8") + "\x1a").encode(encoding))
+    chain.acknowledge()
+    assert chain.states()[-1] == (1, "applied"), disbelieved(chain)
 
 
 def test_an_acknowledgement_for_another_store_moves_neither(chain: Chain) -> None:

@@ -263,8 +263,6 @@ DROPS |= {
     "an absolute name": ("bad_name", naming("/etc/passwd")),
     "a name with a line break": ("bad_name", naming("lines.csv\n")),
     "a name without format": ("bad_name", naming("lines")),
-    "a dataset nobody knows": ("unknown_dataset", naming("secrets.csv")),
-    "a dataset of another feed": ("unknown_dataset", naming("orders.csv")),
     "a dataset in two files": ("control", naming("lines.ndjson")),
     "poslog.xml beside what it stands for": ("control", naming("poslog.xml")),
     "an XML bomb": (
@@ -301,11 +299,16 @@ def with_rows(*rules: str, **changes: dict[str, str]) -> None:
 with_rows("required:currency", transactions={"currency": ""})
 with_rows("type:quantity", lines={"quantity": "one"})
 with_rows("type:line_no", lines={"line_no": "1.5"})
-with_rows("type:net_amount", lines={"net_amount": "10.005"})
-with_rows("type:net_amount", lines={"net_amount": "1e1"})
+with_rows("digits:net_amount", lines={"net_amount": "10.005"})
+with_rows("digits:unit_price", lines={"unit_price": "0.12345"})
+with_rows("type:net_amount", lines={"net_amount": "1.0005e1"})
+with_rows("type:net_amount", lines={"net_amount": "1e-40"})
+with_rows("type:line_no", lines={"line_no": "1.5e0"})
 with_rows("type:net_amount", lines={"net_amount": "10,00"})
 with_rows("type:net_amount", lines={"net_amount": "NaN"})
-with_rows("type:amount", tenders={"amount": " 10.00"})
+with_rows("type:amount", tenders={"amount": "1 0.00"})
+with_rows("required:product_id", lines={"product_id": "   "})
+with_rows("type:business_date", transactions={"business_date": "2026-01-05T09:30:00"})
 with_rows("type:business_date", transactions={"business_date": "05.01.2026"})
 with_rows("type:business_date", transactions={"business_date": "2026-02-30"})
 with_rows("type:ended_at", transactions={"ended_at": "2026-01-05T10:00:00"})
@@ -318,6 +321,8 @@ with_rows("range:original_line_no", lines={"original_line_no": "-5000000000"})
 with_rows("range:tender_no", tenders={"tender_no": "999999999999999999"})
 with_rows("range:business_date", transactions={"business_date": "0001-01-01"})
 with_rows("range:started_at", transactions={"started_at": "0001-01-01T00:00:00Z"})
+with_rows("before_drop:business_date", transactions={"business_date": "2000-01-01"})
+with_rows("before_drop:business_date", transactions={"business_date": "2025-01-03"})
 with_rows("after_drop:business_date", transactions={"business_date": "2027-01-05"})
 with_rows("after_drop:ended_at", transactions={"ended_at": "2027-01-05T10:00:00Z"})
 with_rows("allowed:type", transactions={"type": "gift"})
@@ -555,3 +560,33 @@ def test_a_personal_value_in_a_key_is_shown_as_a_digest_only(home: Home, takes: 
     (row,) = takes("hq").quarantine.to_pylist()
     assert row["record_key"] == "email|" + hashlib.sha256(b"bad@example.com").hexdigest()[:12]
     assert row["rule"] == "type:active"
+
+
+def test_a_parquet_file_of_other_rows_than_stated_is_refused_by_its_footer(
+    home: Home, takes: Takes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_page(*_: object) -> int:
+        raise AssertionError("a page was read")
+
+    monkeypatch.setattr(spool, "_spool_batches", no_page)
+    folder = write_drop(home, "pos", DAY, "S1", {"lines": sale("T1")["lines"] * 50}, "parquet")
+    control = control_of(folder)
+    control["files"][0]["rows"] = 1
+    write_control(folder, control)
+    assert [row["reason"] for row in takes().quarantine.to_pylist()] == [
+        "the file holds 50 rows, the control file says 1"
+    ]
+
+
+@pytest.mark.parametrize("fmt", ["csv.gz", "ndjson.gz"])
+def test_a_file_of_more_rows_than_stated_is_read_no_further(
+    home: Home, takes: Takes, fmt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "BLOCK", 4096)
+    folder = write_drop(home, "pos", DAY, "S1", {"lines": sale("T1")["lines"] * 5000}, fmt)
+    control = control_of(folder)
+    control["files"][0]["rows"] = 1
+    write_control(folder, control)
+    assert [row["reason"] for row in takes().quarantine.to_pylist()] == [
+        "the file holds more than 1 rows, the control file says 1"
+    ]

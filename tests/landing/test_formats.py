@@ -152,7 +152,7 @@ def test_a_file_read_in_pieces_lands_what_it_lands_whole(names: list[str], size:
 
 
 def test_text_comes_through_letter_for_letter(home: Home, takes: Takes) -> None:
-    name = 'He said "no", twice;\r\nthen\nleft\r 😀 \t'
+    name = 'He said "no", twice;\r\nthen\nleft\r 😀 \t.'
     rows = [{"product_id": "P", "name": name, "category_id": "ALL"}]
     for source, fmt in enumerate(("csv", "ndjson", "parquet")):
         write_drop(home, "hq", DAY, f"hq{source}", {"products": rows}, fmt)

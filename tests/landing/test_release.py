@@ -27,7 +27,7 @@ def open_items(intake: Intake, rule: str) -> list[Item]:
 def test_a_corrected_row_brings_its_whole_transaction(home: Home, takes: Takes, fmt: str) -> None:
     bad = sale("T2")
     bad["lines"][0]["quantity"] = "one"
-    bad["lines"][0]["product_id"] = 'P "2",\n'
+    bad["lines"][0]["product_id"] = 'P "2",\n.'
     write_drop(home, "pos", DAY, "S1", joined(sale("T1"), bad), fmt)
     (item,) = open_items(takes(), "type:quantity")
     path = release(home, [item], {item["quarantine_id"]: {"quantity": "1"}})
@@ -38,7 +38,7 @@ def test_a_corrected_row_brings_its_whole_transaction(home: Home, takes: Takes, 
         "transactions": ["T2"], "lines": ["T2"], "tenders": ["T2"],
     }  # fmt: skip
     (line,) = landed(intake, "lines")
-    assert (line["product_id"], line["drop_id"]) == ('P "2",\n', f"pos/2026-01-05/S1.released-{item['quarantine_id']}")
+    assert (line["product_id"], line["drop_id"]) == ('P "2",\n.', f"pos/2026-01-05/S1.released-{item['quarantine_id']}")
 
 
 def test_a_release_that_does_not_help_is_refused_again_and_can_be_released_again(home: Home, takes: Takes) -> None:

@@ -45,8 +45,12 @@ def breaking(column: Column, rule: str) -> list[str]:
     if kind == "after_drop":
         assert column.days_after_drop is not None
         return [(DAY + timedelta(column.days_after_drop + 1)).isoformat() + sound(column)[10:]]
+    if kind == "before_drop":  # of any feed: the settings bound a receipt's age more narrowly than an order's
+        return [(DAY - timedelta(3661)).isoformat()]
+    if kind == "digits":
+        return [f"1.{'0' * column.scale}1", f"-.{'0' * column.scale}50"]
     return {
-        "required": [""], "type": ["x", "1.5.5", "0x1", "١"], "allowed": ["zzz", "Sale"], "pattern": ["?"],
+        "required": ["", "  "], "type": ["x", "1.5.5", "0x1", "١"], "allowed": ["zzz", "Sale"], "pattern": ["?"],
     }[kind]  # fmt: skip
 
 

@@ -106,3 +106,22 @@ def test_rows_of_an_accepted_drop_stay_open_while_a_refused_revision_of_it_stand
         found = dict(engine.rows("select rule, status from ops.quarantine"))
     assert found.pop("control_totals", "open") == "open"
     assert set(found.values()) == {status}, found
+
+
+@pytest.mark.parametrize(
+    ("dataset", "one", "other"),
+    [
+        ("transactions", {"customer_id": "X|"}, {"customer_id": "X", "loyalty_card_id": "|"}),
+        ("lines", {"coupon_code": "X|"}, {"coupon_code": "X", "gift_card_id": "|"}),
+        ("tenders", {"points": "0.00"}, {}),
+    ],
+)
+def test_a_value_that_moves_to_the_column_beside_it_differs(
+    home: Home, dataset: str, one: dict[str, str], other: dict[str, str]
+) -> None:
+    for day, change in ((FIRST, one), (SECOND, other)):
+        content = copy("T1")
+        content[dataset] = [{**content[dataset][0], **change}]
+        write_drop(home, "pos", day, f"S{day.day}", content)
+    aside, _ = worked(home, SECOND)
+    assert aside == {"pos/2026-01-06/S6": ("T1", "open")}

@@ -14,7 +14,7 @@ records as (
         channel_id as id,
         drop_date,
         drop_id,
-        concat_ws('|', country, time_zone, coalesce(default_customer_id, '')) as content
+        [country, time_zone, default_customer_id] as content
     from landed.channels
 
     union all
@@ -24,7 +24,7 @@ records as (
         id,
         drop_date,
         drop_id,
-        coalesce(financial_dimensions, '') as content
+        [financial_dimensions] as content
     from landed.customer_groups
 
     union all
@@ -34,9 +34,7 @@ records as (
         attribute as id,
         drop_date,
         drop_id,
-        concat_ws(
-            '|', type, coalesce(allowed_values, ''), coalesce(minimum, ''), chr(9), coalesce(maximum, '')
-        ) as content
+        [type, allowed_values, cast(minimum as varchar), cast(maximum as varchar)] as content
     from landed.customer_attribute_definitions
 ),
 

@@ -9,17 +9,15 @@ cards as (
         drop_date,
         drop_id,
         max(seq) as seq,
-        string_agg(
-            concat_ws(
-                '|',
+        list(
+            row(
                 program_id,
                 card_type,
-                coalesce(customer_id, ''),
+                customer_id,
                 enrolled_from,
-                coalesce(cast(enrolled_to as varchar), ''),
-                coalesce(replaces_card_id, '')
-            ),
-            ';'
+                enrolled_to,
+                replaces_card_id
+            )
             order by program_id
         ) as content
     from landed.loyalty_cards

@@ -5,7 +5,7 @@ with
 landed_rows as (
     select
         channel_id,
-        concat_ws('|', coalesce(org_path, ''), coalesce(time_zone, '')) as content,
+        row(org_path, time_zone) as content,
         drop_date,
         drop_id,
         seq

@@ -32,15 +32,13 @@ versions as (
     select
         newest.account,
         newest.is_now,
-        string_agg(
-            concat_ws(
-                '|',
+        list(
+            row(
                 versions.valid_from,
                 versions.valid_to,
                 versions.status,
-                coalesce(cast(versions.block_loyalty_enrollment as varchar), '')
-            ),
-            ';'
+                versions.block_loyalty_enrollment
+            )
             order by versions.valid_from
         ) as content
     from newest
@@ -57,16 +55,14 @@ affiliations as (
     select
         newest.account,
         newest.is_now,
-        string_agg(
-            concat_ws(
-                '|',
+        list(
+            row(
                 versions.affiliation_id,
                 versions.known_from,
-                coalesce(cast(versions.known_to as varchar), ''),
-                coalesce(cast(versions.valid_from as varchar), ''),
-                coalesce(cast(versions.valid_to as varchar), '')
-            ),
-            ';'
+                versions.known_to,
+                versions.valid_from,
+                versions.valid_to
+            )
             order by versions.affiliation_id, versions.known_from
         ) as content
     from newest
@@ -82,10 +78,8 @@ affiliations as (
 compared as (
     select
         versions.account,
-        max(case when versions.is_now then versions.content || ' ' || coalesce(affiliations.content, '') end) as content,
-        max(
-            case when not versions.is_now then versions.content || ' ' || coalesce(affiliations.content, '') end
-        ) as content_before
+        max(case when versions.is_now then row(versions.content, affiliations.content) end) as content,
+        max(case when not versions.is_now then row(versions.content, affiliations.content) end) as content_before
     from versions
     left join affiliations
         on versions.account = affiliations.account

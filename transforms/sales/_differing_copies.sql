@@ -1,7 +1,8 @@
 -- Copies of a transaction that say something else than the copy that counts.
 -- grain: document_id, drop_id
 -- why: the earliest drop's copy counts; a copy that differs in whatever column is set aside, one that agrees is nothing
--- new. Which copy counts may turn when an earlier drop comes late, so every copy of a touched document is compared.
+-- new; compared as values and not as one text, in which an empty column could take its neighbour's place. Which copy
+-- counts may turn when an earlier drop comes late, so every copy of a touched document is compared.
 with
 
 copies as (
@@ -23,8 +24,7 @@ headers as (
         landed.file,
         landed.line,
         landed.seq,
-        concat_ws(
-            '|',
+        row(
             landed.store_id,
             landed.register_id,
             landed.transaction_no,
@@ -33,8 +33,8 @@ headers as (
             landed.ended_at,
             landed.type,
             landed.status,
-            coalesce(landed.customer_id, ''),
-            coalesce(landed.loyalty_card_id, ''),
+            landed.customer_id,
+            landed.loyalty_card_id,
             landed.currency,
             landed.net_amount,
             landed.tax_amount,
@@ -42,7 +42,7 @@ headers as (
             landed.discount_amount,
             landed.total_amount,
             landed.offline,
-            coalesce(landed.operator_id, '')
+            landed.operator_id
         ) as content
     from landed.transactions as landed
     inner join copies
@@ -54,25 +54,23 @@ lines as (
     select
         landed.transaction_id as document_id,
         landed.drop_id,
-        string_agg(
-            concat_ws(
-                '|',
+        list(
+            row(
                 landed.line_no,
                 landed.kind,
                 landed.product_id,
-                coalesce(landed.variant_id, ''),
+                landed.variant_id,
                 landed.quantity,
                 landed.unit_price,
                 landed.discount_amount,
                 landed.net_amount,
                 landed.tax_amount,
                 landed.voided,
-                coalesce(landed.original_transaction_id, ''),
-                coalesce(landed.original_line_no, 0),
-                coalesce(landed.coupon_code, ''),
-                coalesce(landed.gift_card_id, '')
-            ),
-            ';'
+                landed.original_transaction_id,
+                landed.original_line_no,
+                landed.coupon_code,
+                landed.gift_card_id
+            )
             order by landed.line_no
         ) as content
     from landed.lines as landed
@@ -88,19 +86,17 @@ tenders as (
     select
         landed.transaction_id as document_id,
         landed.drop_id,
-        string_agg(
-            concat_ws(
-                '|',
+        list(
+            row(
                 landed.tender_no,
                 landed.type,
                 landed.amount,
                 landed.currency,
-                coalesce(landed.loyalty_card_id, ''),
-                coalesce(landed.reward_point_id, ''),
-                coalesce(landed.points, 0),
-                coalesce(landed.gift_card_id, '')
-            ),
-            ';'
+                landed.loyalty_card_id,
+                landed.reward_point_id,
+                landed.points,
+                landed.gift_card_id
+            )
             order by landed.tender_no
         ) as content
     from landed.tenders as landed
@@ -120,9 +116,7 @@ contents as (
         headers.file,
         headers.line,
         headers.seq,
-        concat_ws(
-            chr(10), headers.content, coalesce(lines.content, ''), coalesce(tenders.content, '')
-        ) as content
+        row(headers.content, lines.content, tenders.content) as content
     from copies
     inner join headers
         on copies.document_id = headers.document_id
@@ -147,4 +141,4 @@ inner join contents as counts
     and counts.copy_rank = 1
 where
     later.copy_rank > 1
-    and later.content <> counts.content
+    and later.content is distinct from counts.content

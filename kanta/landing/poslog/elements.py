@@ -113,7 +113,7 @@ class _Elements:
             if not self.stack:
                 self.namespace, self.elements, self.length = namespace, 0, 0
             self.elements += 1
-            local = {key.rpartition("}")[2]: value for key, value in attributes.items()} if attributes else {}
+            local = {key.rpartition("}")[2]: value.strip() for key, value in attributes.items()} if attributes else {}
             node = Node(name, namespace == self.namespace, local, self.expat.CurrentLineNumber)
             if self.stack and not self._full():
                 self.stack[-1].add(node)
@@ -142,6 +142,16 @@ class _Elements:
         return self.elements > MAX_ELEMENTS or self.length > MAX_TEXT
 
 
+def _without_end_mark(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The document without the Ctrl-Z that some programs end a text file with."""
+    held = b""
+    for piece in pieces:
+        yield held
+        held = piece
+    kept = held.rstrip(b"\x1a\r\n\t ")
+    yield kept if b"\x1a" in held[len(kept) :] else held
+
+
 def transactions(raw: RawFile, take: Callable[[Node, bool], None]) -> None:
     """Hands over each Transaction element in order, and whether it is too large to have been kept whole.
 
@@ -158,7 +168,7 @@ def parse(document: Iterable[bytes], target: Any, name: str) -> None:
     parser = DefusedXMLParser(target=target, forbid_dtd=True)
     target.expat = parser.parser
     try:
-        for block in document:
+        for block in _without_end_mark(document):
             parser.feed(block)
         parser.close()
     except DefusedXmlException as error:

@@ -25,12 +25,20 @@ def decimal_of(text: str, what: str) -> Decimal:
     return Decimal(text)
 
 
-def amount_of(node: Node, *names: str) -> Decimal | None:
-    """The number in the first of these children that has one."""
+def amount_of(node: Node, *names: str, places: int | None = None) -> Decimal | None:
+    """The number in the first of these children that has one; ``places``: as in :func:`exact_of`."""
     for name in names:
         if said := node.value(name):
-            return decimal_of(said, name)
+            return decimal_of(said, name) if places is None else exact_of(said, name, places)
     return None
+
+
+def exact_of(text: str, what: str, places: int = 2) -> Decimal:
+    """A number that is kept to its last digit: one finer than ``places`` behind the point is refused, not rounded."""
+    number = decimal_of(text, what)
+    if number != round(number, places):
+        raise TransactionError(f"{what} {text} has more than {places} digits behind the point")
+    return number
 
 
 def cents_of(amount: Decimal) -> int:

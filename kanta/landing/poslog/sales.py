@@ -17,7 +17,7 @@ from kanta.landing.poslog.readings import (
     TransactionError,
     amount_of,
     cents_of,
-    decimal_of,
+    exact_of,
     money,
     place_of,
     rounded,
@@ -34,6 +34,7 @@ KINDS = {
     "Deposit": "deposit",
     **dict.fromkeys(("PaymentOnAccount", "Donation", "Fee", "Tip"), "other"),
 }
+_PRICES = ("ActualSalesUnitPrice", "RegularSalesUnitPrice", "UnitListPrice", "SuggestedPrice")
 _ITEM_TYPES = {
     "Deposit": "deposit",
     "GiftCard": "gift_card",
@@ -49,11 +50,11 @@ class Line:
         self.node, self.content = item, content
         self.number = whole_of(item.value("SequenceNumber"), position, "SequenceNumber")
         self.voided = item.struck
-        quantity = amount_of(content, "Quantity")
-        said = amount_of(content, "ExtendedAmount", "Amount")
-        price = amount_of(content, "ActualSalesUnitPrice", "RegularSalesUnitPrice", "UnitListPrice", "SuggestedPrice")
+        quantity = amount_of(content, "Quantity", places=3)
+        said = amount_of(content, "ExtendedAmount", "Amount", places=2)
+        price = amount_of(content, *_PRICES, places=4)
         self.quantity = Decimal(1) if quantity is None else quantity
-        discount = amount_of(content, "ExtendedDiscountAmount", "DiscountAmount") or Decimal(0)
+        discount = amount_of(content, "ExtendedDiscountAmount", "DiscountAmount", places=2) or Decimal(0)
         if said is None:
             if price is None:
                 raise TransactionError("a line has no amount")
@@ -195,7 +196,7 @@ class Sales:
         tax, rewards = self._tax(sign), self._rewards()
         reduced = sum(reward.amount for reward in rewards)
         rounding = sum(
-            cents_of(abs(decimal_of(part.text, "Rounding"))) for part in self.parts.get("Rounding", ()) if part.text
+            cents_of(abs(exact_of(part.text, "Rounding"))) for part in self.parts.get("Rounding", ()) if part.text
         )
 
         def fits(apply: bool, included: bool, *, by_net: bool = True) -> bool:
@@ -235,7 +236,7 @@ class Sales:
     def _total(self, kind: str, sign: int) -> int | None:
         for part in self.retail.all("Total"):
             if part.attributes.get("TotalType") == kind and (part.text or part.value("Amount")):
-                cents = cents_of(decimal_of(part.text or part.value("Amount"), kind))
+                cents = cents_of(exact_of(part.text or part.value("Amount"), kind))
                 return -abs(cents) if sign < 0 else cents
         return None
 
@@ -256,13 +257,13 @@ class Sales:
         found = []
         for part in once(self.parts.get("LoyaltyReward", [])):
             if part.value("RewardCategory") == "Monetary":
-                amounts = [-(amount_of(part, "ExtendedRewardAmount") or Decimal(0))]
+                amounts = [-(amount_of(part, "ExtendedRewardAmount", places=2) or Decimal(0))]
             else:
-                amounts = [amount_of(discount, "Amount") or Decimal(0) for discount in part.all("Discount")]
+                amounts = [amount_of(discount, "Amount", places=2) or Decimal(0) for discount in part.all("Discount")]
             if amount := sum(amounts, Decimal(0)):
                 found.append(_Reward(cents_of(amount), by_sequence.get(part.value("OperatorSequenceReference"))))
         for part in self.parts.get("Discount", ()):
-            if discount := amount_of(part, "Amount"):
+            if discount := amount_of(part, "Amount", places=2):
                 found.append(_Reward(cents_of(abs(discount)), None))
         return found
 

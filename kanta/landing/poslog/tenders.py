@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from kanta.landing.poslog.elements import Node
-from kanta.landing.poslog.readings import Row, amount_of, card_of, cents_of, decimal_of, money, rounded
+from kanta.landing.poslog.readings import Row, amount_of, card_of, cents_of, exact_of, money, rounded
 from kanta.landing.poslog.sales import KINDS, once
 
 _TENDERS = {
@@ -44,7 +44,7 @@ def tenders_of(retail: Node, currency: str, *, negative: bool) -> Iterator[tuple
             continue
         for tender in (*item.all("Tender"), *item.all("TenderChange")):
             for part, change in _payments(tender):
-                amount = amount_of(part, "Amount")
+                amount = amount_of(part, "Amount", places=2)
                 if amount is None:
                     continue
                 if change or tender.code("TypeCode") == "Refund" or (negative and not tender.code("TypeCode")):
@@ -53,7 +53,7 @@ def tenders_of(retail: Node, currency: str, *, negative: bool) -> Iterator[tuple
                 paid = part.first("Amount")
                 own = paid.attributes.get("Currency", "") if paid else ""
                 kind = _TENDERS.get(part.code("TenderType") or tender.code("TenderType"), "cash" if change else "other")
-                points = amount_of(part, "PointsRedeemed", "Points") if kind == "loyalty" else None
+                points = amount_of(part, "PointsRedeemed", "Points", places=2) if kind == "loyalty" else None
                 yield (
                     item.line,
                     {
@@ -110,7 +110,7 @@ def _points(part: Node, item: Node | None) -> Iterator[Row]:
             if node.attributes.get("Type", "") not in _POINTS:
                 continue  # balances, sums of others, a vendor's own
             kind, sign = _POINTS[node.attributes.get("Type", "")]
-        if node.text and (points := sign * decimal_of(node.text, node.name)):
+        if node.text and (points := sign * exact_of(node.text, node.name)):
             yield _point(part, item, kind, points, f"{part.name}/{node.name}")
 
 
@@ -121,7 +121,7 @@ def _reward_points(items: list[Node]) -> Iterator[Row]:
         if id(part) in kept:
             yield from _points(part, item)
             said = part.value("RewardCategory") + part.value("RewardType")
-            if "Point" in said and (points := amount_of(part, "ExtendedRewardAmount")):
+            if "Point" in said and (points := amount_of(part, "ExtendedRewardAmount", places=2)):
                 yield _point(part, item, "awarded", points, "LoyaltyReward/ExtendedRewardAmount")
     for item in items:
         for part in item.all("LoyaltyRedemption"):
@@ -129,7 +129,7 @@ def _reward_points(items: list[Node]) -> Iterator[Row]:
             for row in _points(part, item):
                 yield row | {"points": rounded(back * Decimal(row["points"]), 2)}
         for part in item.all("Points"):
-            if part.text and (points := decimal_of(part.text, "Points")):
+            if part.text and (points := exact_of(part.text, "Points")):
                 yield _point(part, item, "awarded", points, "Points")
 
 
