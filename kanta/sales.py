@@ -19,8 +19,8 @@ def work_out(night: Night) -> None:
     if not night.engine.value("select count(*) from sales._touched_drops"):
         return
     night.define(
-        "sales._documents_now", "sales._product_of_day", "sales._redescribed", "sales._touched", "sales._copies",
-        "sales._holding", "sales._affected_days", "sales._differing_copies",
+        "sales._documents_now", "sales._product_of_day", "sales._redescribed", "sales._touched", "sales._voids",
+        "sales._copies", "sales._holding", "sales._affected_days", "sales._differing_copies",
     )  # fmt: skip
     days = [day for (day,) in night.engine.rows("select business_date from sales._affected_days order by 1")]
     for table in ("transactions", "lines", "tenders"):

@@ -1,7 +1,7 @@
 -- Copies of a transaction that say something else than the copy that counts.
 -- grain: document_id, drop_id
 -- why: the earliest drop's copy counts; a copy that differs in whatever column is set aside, one that agrees is nothing
--- new. Which copy counts may turn when an earlier drop comes late, so every copy of a touched document is compared.
+-- new, and one that says the receipt was voided since is no copy but a void. Which copy counts may turn when an earlier drop comes late, so every copy of a touched document is compared.
 with
 
 copies as (
@@ -23,6 +23,8 @@ headers as (
         landed.file,
         landed.line,
         landed.seq,
+        landed.store_id,
+        landed.status,
         concat_ws(
             '|',
             landed.store_id,
@@ -42,7 +44,8 @@ headers as (
             landed.discount_amount,
             landed.total_amount,
             landed.offline,
-            coalesce(landed.operator_id, '')
+            coalesce(landed.operator_id, ''),
+            coalesce(landed.voids_transaction_id, '')
         ) as content
     from landed.transactions as landed
     inner join copies
@@ -120,6 +123,8 @@ contents as (
         headers.file,
         headers.line,
         headers.seq,
+        headers.store_id,
+        headers.status,
         concat_ws(
             chr(10), headers.content, coalesce(lines.content, ''), coalesce(tenders.content, '')
         ) as content
@@ -148,3 +153,4 @@ inner join contents as counts
 where
     later.copy_rank > 1
     and later.content <> counts.content
+    and not (later.status = 'voided' and counts.status = 'completed' and later.store_id = counts.store_id)
