@@ -48,12 +48,12 @@ def cases(kind: str) -> dict[str, Case]:
 
 def programme_of(case: Case) -> dict[str, Any]:
     """The case's programme: its base's with the case's own laid over."""
-    return laid_over(bases(case["bases"])[case["base"]]["programme"], case.get("programme", {}))
+    return laid_over(bases(case.get("bases", ""))[case["base"]]["programme"], case.get("programme", {}))
 
 
 def earlier_programmes_of(case: Case) -> list[dict[str, Any]]:
     """The superseded programmes of a case, each laid over the same base."""
-    base = bases(case["bases"])[case["base"]]["programme"]
+    base = bases(case.get("bases", ""))[case["base"]]["programme"]
     return [laid_over(base, earlier) for earlier in case.get("earlier_programmes", [])]
 
 
@@ -88,7 +88,7 @@ def laid_over(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def drops_of(case: Case) -> dict[str, dict[str, list[dict[str, str]]]]:
     """The case's drops (``feed/business_date/source`` -> dataset -> whole rows), its base's first."""
-    shared = bases(case["bases"])
+    shared = bases(case.get("bases", ""))
     defaults, given = shared["rows"], shared[case["base"]].get("landing", {})
     drops: dict[str, dict[str, list[dict[str, str]]]] = {}
     for drops_given in (given, case.get("landing", {}), _purchases(case)):

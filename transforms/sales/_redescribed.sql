@@ -1,5 +1,5 @@
--- Documents with a line whose product, or a channel whose kind, tonight's drops describe otherwise, or whose customer has an
--- account only now.
+-- Documents with a line whose product, a channel whose kind, or a loyalty tender whose rate tonight's drops give otherwise, or
+-- whose customer has an account only now.
 -- grain: document_id
 -- why: a description that comes late makes the facts it concerns be worked out again.
 with
@@ -36,6 +36,25 @@ moved as (
     where
         seq > $since
         and dataset = 'channels'
+),
+
+rated as (
+    select
+        from_currency,
+        min(date) as first_date
+    from landed.exchange_rates
+    where drop_id in (select drop_id from sales._touched_drops)
+    group by from_currency
+
+    union all
+
+    select
+        name as from_currency,
+        date '0001-01-01' as first_date
+    from ops.withdrawn
+    where
+        seq > $since
+        and dataset = 'exchange_rates'
 )
 
 select distinct lines.transaction_id as document_id
@@ -78,3 +97,17 @@ inner join sales._documents_now as documents
     on transactions.transaction_id = documents.document_id
     and documents.kind = 'transaction'
 where transactions.channel_kind <> coalesce(channels.kind, 'store')
+
+union
+
+select transactions.transaction_id as document_id
+from sales.tenders as tenders
+inner join sales.transactions as transactions
+    on tenders.transaction_id = transactions.transaction_id
+    and tenders.business_date = transactions.business_date
+inner join rated
+    on tenders.currency = rated.from_currency
+    and tenders.business_date >= rated.first_date
+where
+    tenders.type = 'loyalty'
+    and tenders.currency <> transactions.currency
