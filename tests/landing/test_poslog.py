@@ -606,7 +606,7 @@ def test_a_transaction_whose_lines_are_not_its_totals_is_refused_with_all_its_ro
     deliver(home, "S1", whole(wrong, wrong_net, transaction(item(1, "3.00"), number="3")), 3)
     intake = takes()
     assert [row[3:] for row in refusals(intake)] == [
-        ("S1-R1-2026-01-05-1", "transaction", "total_is_its_parts"),
+        ("S1-R1-2026-01-05-1", "transaction", "total"),
         ("S1-R1-2026-01-05-2", "transaction", "net_is_its_lines"),
     ]
     assert intake.refused_rows == 5
