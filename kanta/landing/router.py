@@ -30,14 +30,12 @@ MAX_RAW = 16 << 10
 MAX_LINE = 8 << 20  # bytes of a spool's line
 
 _DECIMAL = r"-?(\d{{1,38}}(\.\d{{0,{scale}}}0*)?|\.\d{{1,{scale}}}0*)"
+_CLOCK = r"\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?"
 _PATTERNS = {
     "BIGINT": r"-?\d{1,18}",
     "INTEGER": r"-?\d{1,9}",
     "DATE": r"\d{4}-\d{2}-\d{2}",
-    "TIMESTAMPTZ": (
-        r"\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?"
-        r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
-    ),
+    "TIMESTAMPTZ": _CLOCK + r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)",
 }
 _ROW_RULES = {
     "columns": "the row has more or fewer fields than the header",
@@ -118,7 +116,10 @@ def typed(column: Column, raw: str) -> str:
         value = f"case when json_valid({raw}) then json({raw})::varchar end"
     else:
         pattern = _PATTERNS.get(column.type) or _DECIMAL.format(scale=column.scale)
-        value = f"case when regexp_full_match({raw}, '{pattern}') then try_cast({raw} as {column.type}) end"
+        cases = f"when regexp_full_match({raw}, '{pattern}') then try_cast({raw} as {column.type})"
+        if column.local or column.zone == "UTC":  # a channel's clock is kept as if it were UTC; sales knows the zone
+            cases += f" when regexp_full_match({raw}, '{_CLOCK}') then try_cast({raw} || 'Z' as {column.type})"
+        value = f"case {cases} end"
     if column.default:
         value = f"case when {raw} is null then {literal(column.default)}::{column.type} else {value} end"
     return value
@@ -199,10 +200,15 @@ def source(spool: Spool) -> str:
 def typed_rows(spool: Spool) -> str:
     """SQL that types a spool's rows and names in ``_bad`` the first rule each breaks."""
     contract, present = spool.contract, set(spool.columns)
+    clocks = {column.local: column.name for column in contract.columns if column.local}
     inner, cases = [], ["when _flag is not null then _flag"]
     for n, column in enumerate(contract.columns):
         raw = f"s.{quoted(column.name)}" if column.name in present else "null::varchar"
-        inner += [f"{raw} as _raw_{n}", f"{typed(column, raw)} as {quoted(column.name)}"]
+        value = typed(column, raw)
+        if time := clocks.get(column.name):  # whatever a file says of it
+            raw = "null::varchar"
+            value = f"coalesce(regexp_full_match(s.{quoted(time)}, '{_CLOCK}'), false)" if time in present else "false"
+        inner += [f"{raw} as _raw_{n}", f"{value} as {quoted(column.name)}"]
         for rule in rules(column, f"_raw_{n}", quoted(column.name)):
             cases.append(f"when {rule.broken} then {literal(rule.name)}")
     own = ", ".join(quoted(name) for name in contract.names)

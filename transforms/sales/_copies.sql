@@ -9,7 +9,7 @@ transactions as (
         landed.transaction_id as document_id,
         landed.drop_id,
         landed.drop_date,
-        landed.business_date,
+        times.business_date,
         landed.status = 'completed'
             and landed.type in ('sale', 'return', 'exchange')
             and landed.voids_transaction_id is null
@@ -17,6 +17,10 @@ transactions as (
         voids.drop_id as voided_by,
         voids.drop_date as voided_on
     from landed.transactions as landed
+    inner join sales._local_times as times
+        on landed.transaction_id = times.document_id
+        and landed.drop_id = times.drop_id
+        and times.kind = 'transaction'
     left join sales._voids as voids
         on landed.transaction_id = voids.document_id
     where

@@ -38,6 +38,16 @@ moved as (
         and dataset = 'channels'
 ),
 
+zoned as (
+    select moved.channel_id
+    from moved
+    inner join landed.channels as landed
+        on moved.channel_id = landed.channel_id
+    where landed.drop_date <= $business_date
+    group by moved.channel_id
+    having count(distinct landed.time_zone) > 1 or count(*) = 1
+),
+
 rated as (
     select
         from_currency,
@@ -97,6 +107,25 @@ inner join sales._documents_now as documents
     on transactions.transaction_id = documents.document_id
     and documents.kind = 'transaction'
 where transactions.channel_kind <> coalesce(channels.kind, 'store')
+
+union
+
+-- Receipts and orders by the clock of a channel whose zone may be another now.
+select transaction_id as document_id
+from landed.transactions
+where
+    drop_date <= $business_date
+    and store_id in (select channel_id from zoned)
+    and (started_local or ended_local or business_date is null)
+
+union
+
+select order_id as document_id
+from landed.orders
+where
+    drop_date <= $business_date
+    and call_center_id in (select channel_id from zoned)
+    and ordered_local
 
 union
 

@@ -131,7 +131,7 @@ receipts as (
         landed.store_id as channel_id,
         coalesce(channels.kind, 'store') as channel_kind,
         holding.business_date,
-        landed.ended_at as occurred_at,
+        times.occurred_at,
         landed.type,
         coalesce(accounts.account, landed.customer_id) as customer_id,
         landed.loyalty_card_id,
@@ -148,6 +148,10 @@ receipts as (
     inner join landed.transactions as landed
         on holding.document_id = landed.transaction_id
         and holding.drop_id = landed.drop_id
+    inner join sales._local_times as times
+        on holding.kind = times.kind
+        and holding.document_id = times.document_id
+        and holding.drop_id = times.drop_id
     left join paid_by_points
         on holding.kind = paid_by_points.kind
         and holding.document_id = paid_by_points.document_id
@@ -179,7 +183,7 @@ invoices as (
         landed.call_center_id as channel_id,
         'call_center' as channel_kind,
         holding.business_date,
-        landed.ordered_at as occurred_at,
+        times.occurred_at,
         case
             when order_kinds.sells and order_kinds.returns then 'exchange'
             when order_kinds.returns then 'return'
@@ -200,6 +204,10 @@ invoices as (
     inner join landed.orders as landed
         on holding.document_id = landed.order_id
         and holding.drop_id = landed.drop_id
+    inner join sales._local_times as times
+        on holding.kind = times.kind
+        and holding.document_id = times.document_id
+        and holding.drop_id = times.drop_id
     left join order_kinds
         on landed.order_id = order_kinds.order_id
         and landed.drop_id = order_kinds.drop_id

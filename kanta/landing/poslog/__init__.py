@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kanta.landing.drops import DataFile, DropError, datasets
 from kanta.landing.poslog.elements import Node, transactions
-from kanta.landing.poslog.readings import Row, TransactionError, card_of, moment_of, place_of
+from kanta.landing.poslog.readings import Row, TransactionError, card_of, place_of
 from kanta.landing.poslog.sales import Sales
 from kanta.landing.poslog.tenders import declared_points, tenders_of
 from kanta.landing.spool import RawFile, Spools, write_row
@@ -119,8 +119,8 @@ def _header(node: Node) -> Row:
         "register_id": register,
         "transaction_no": number,
         "business_date": day,
-        "started_at": moment_of(begin),
-        "ended_at": moment_of(node.value("EndDateTime") or begin),
+        "started_at": begin,
+        "ended_at": node.value("EndDateTime") or begin,
         "offline": "true" if node.flag("OfflineFlag") else "false",
         "operator_id": (operator.text or operator.attributes.get("OperatorID", "")) if operator else "",
     }
