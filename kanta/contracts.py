@@ -6,8 +6,9 @@ data dictionary are all derived from it. Two families:
 * ``schemas/landing/<feed>/<dataset>.odcs.yaml`` (physicalName ``<feed>.<dataset>``): what a drop must hold. Besides
   what ODCS has, a dataset may say ``partOf`` (the dataset whose rows it details) and ``recordKey`` (what is refused
   and replaced as a whole, when that is not one row), a column ``optional`` (a file may lack it), ``default`` (what
-  empty means), ``daysAfterDrop`` (how far after its drop it may be dated) and ``boundedAge`` (whether the settings
-  bound how far before);
+  empty means), ``daysAfterDrop`` (how far after its drop it may be dated), ``boundedAge`` (whether settings bound how
+  far before), and of a time that may lack its offset ``local`` (the column in which landing notes that it did, so that
+  it is its channel's clock) or ``zone``;
 * ``schemas/lake/<schema>/<table>.odcs.yaml`` (physicalName ``<schema>.<table>``): what the lake holds.
 """
 
@@ -51,6 +52,8 @@ class Column:
     optional: bool = False  # a feed's column that a file may leave out
     bounded_age: bool = False  # may not be older than the settings allow for its feed (days_late)
     days_after_drop: int | None = None  # how many days after its drop's date a fact may be dated; None: any
+    local: str = ""  # of a feed's time: the column that says whether it came without offset, so in its channel's zone
+    zone: str = ""  # of a feed's time: the zone of one that comes without offset; empty: there must be an offset
 
     @property
     def scale(self) -> int:
@@ -144,6 +147,8 @@ def _column(where: str, item: dict[str, Any]) -> Column:
         optional=bool(custom.get("optional", False)),
         days_after_drop=custom.get("daysAfterDrop"),
         bounded_age=bool(custom.get("boundedAge", False)),
+        local=str(custom.get("local", "")),
+        zone=str(custom.get("zone", "")),
     )
 
 

@@ -56,6 +56,7 @@ FACTS = (
     "loyalty._lines",
     "loyalty._returned_lines",
     "loyalty._tenders",
+    "loyalty._tender_worth",
     "loyalty._enrolments",
     "loyalty._channel_schemes",
     "loyalty._affiliated",

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -527,6 +527,7 @@ def run(
     Thread(target=_load_libraries).start()
     reporter = reporter or Reporter(quiet=True)
     nights = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    before = Lake(home).head().seq
     result: dict[str, Any] = {}
     for day in nights if each_night else [last]:
         reporter.say(f"night of {day}")
@@ -537,7 +538,7 @@ def run(
             judge_ahead(home, judge)
         result["publish"] = publish(home, day, judge, reporter)
         result["distribution"] = run_stage(home, "distribution", day, reporter)
-    result["open_quarantine"], result["missing"] = _open_matters(home, nights)
+    result |= _open_matters(home, nights, before)
     return result
 
 
@@ -547,19 +548,44 @@ def _load_libraries() -> None:
         import_module(name)
 
 
-def _open_matters(home: Home, nights: Iterable[date]) -> tuple[int, list[str]]:
-    """How much stands open in quarantine, and which store-days that settings.yaml expects are missing."""
+def _open_matters(home: Home, nights: Sequence[date], before: int) -> dict[str, Any]:
+    """What the nights asked for leave to look at.
+
+    ``open_quarantine``: all that stands open in quarantine; ``set_aside``: what of it is dated in these nights or came
+    since the change ``before``; ``doubles``: their receipts that came under two ids; ``missing``: store-days that
+    settings.yaml expects.
+    """
     lake = Lake(home)
     state = lake.published()
+    asked = {"first": nights[0], "last": nights[-1], "before": before}
     with Engine(lake.root / "work", shared=True) as engine:
-        Night(home, lake, engine, "reading", state, state.night).attach("ops.quarantine", "ops.drops")
+        reader = Night(home, lake, engine, "reading", state, state.night)
+        reader.attach("ops.quarantine", "ops.drops", "ops.receipt_checks")
         waiting = int(engine.value("select count(*) from ops.quarantine where status = 'open'"))
+        set_aside = int(
+            engine.value(
+                "select count(*) from ops.quarantine where status = 'open'"
+                " and (business_date between $first and $last or seq > $before)",
+                asked,
+            )
+        )
+        doubles = engine.rows(
+            "select expected, found from ops.receipt_checks where rule = 'double'"
+            " and business_date between $first and $last order by all",
+            {"first": nights[0], "last": nights[-1]},
+        )
         taken = {drop for (drop,) in engine.rows("select drop_id from ops.drops where accepted_revision > 0")}
     missing = landing.missing_days(home, nights, taken)
-    return waiting, [f"{found.source} on {found.business_date}: {found.why}" for found in missing]
+    return {
+        "open_quarantine": waiting,
+        "set_aside": set_aside,
+        "doubles": [f"{found} is {first} under another id" for first, found in doubles],
+        "missing": [f"{found.source} on {found.business_date}: {found.why}" for found in missing],
+    }
 
 
 def needs_a_look(result: Mapping[str, Any]) -> bool:
-    """Finished, but something was set aside or is missing (exit code 3)."""
+    """Finished, but something of the nights asked for was set aside, came twice or is missing, or a place of packages
+    did not answer (exit code 3)."""
     unreachable = "unreachable" in result.get("distribution", {})
-    return bool(unreachable or result.get("open_quarantine") or result.get("missing"))
+    return bool(unreachable or any(result.get(name) for name in ("set_aside", "doubles", "missing")))

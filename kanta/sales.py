@@ -18,9 +18,10 @@ def work_out(night: Night) -> None:
     night.define("sales._touched_drops")
     if not night.engine.value("select count(*) from sales._touched_drops"):
         return
+    night.engine.define("sales._time_zones", "select name as time_zone from pg_timezone_names()")
     night.define(
-        "sales._documents_now", "sales._product_of_day", "sales._redescribed", "sales._touched", "sales._copies",
-        "sales._holding", "sales._affected_days", "sales._differing_copies",
+        "sales._documents_now", "sales._product_of_day", "sales._redescribed", "sales._touched", "sales._local_times",
+        "sales._voids", "sales._copies", "sales._holding", "sales._affected_days", "sales._differing_copies",
     )  # fmt: skip
     days = [day for (day,) in night.engine.rows("select business_date from sales._affected_days order by 1")]
     for table in ("transactions", "lines", "tenders"):

@@ -25,19 +25,22 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def bases() -> dict[str, Any]:
-    """What the cases share: ``club``, ``rfm`` and ``rows``."""
-    shared: dict[str, Any] = deepcopy(_read(CASES / "loyalty" / "bases.json"))
+def bases(folder: str = "") -> dict[str, Any]:
+    """What the cases share: ``club``, ``rfm`` and ``rows``; ``folder``: of a later page (``page7``)."""
+    shared: dict[str, Any] = deepcopy(_read(CASES / folder / "loyalty" / "bases.json"))
     return shared
 
 
 def cases(kind: str) -> dict[str, Case]:
-    """All cases of a kind (``loyalty``, ``rfm``) by id, in order; fails when there are none."""
+    """All cases of a kind (``loyalty``, ``rfm``, ``page7/loyalty``) by id, in order; fails when there are none.
+
+    Each says in ``bases`` where what it shares with others stands.
+    """
     found = {}
     for path in sorted((CASES / kind).glob("*.json")):
         content = _read(path)
         if "base" in content:
-            found[content["id"]] = deepcopy(content)
+            found[content["id"]] = deepcopy(content) | {"bases": kind.rpartition("/")[0]}
     if not found:
         raise FileNotFoundError(f"no {kind} cases in {CASES / kind}; they belong beside the repository")
     return found
@@ -45,12 +48,12 @@ def cases(kind: str) -> dict[str, Case]:
 
 def programme_of(case: Case) -> dict[str, Any]:
     """The case's programme: its base's with the case's own laid over."""
-    return laid_over(bases()[case["base"]]["programme"], case.get("programme", {}))
+    return laid_over(bases(case.get("bases", ""))[case["base"]]["programme"], case.get("programme", {}))
 
 
 def earlier_programmes_of(case: Case) -> list[dict[str, Any]]:
     """The superseded programmes of a case, each laid over the same base."""
-    base = bases()[case["base"]]["programme"]
+    base = bases(case.get("bases", ""))[case["base"]]["programme"]
     return [laid_over(base, earlier) for earlier in case.get("earlier_programmes", [])]
 
 
@@ -85,7 +88,8 @@ def laid_over(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def drops_of(case: Case) -> dict[str, dict[str, list[dict[str, str]]]]:
     """The case's drops (``feed/business_date/source`` -> dataset -> whole rows), its base's first."""
-    defaults, given = bases()["rows"], bases()[case["base"]].get("landing", {})
+    shared = bases(case.get("bases", ""))
+    defaults, given = shared["rows"], shared[case["base"]].get("landing", {})
     drops: dict[str, dict[str, list[dict[str, str]]]] = {}
     for drops_given in (given, case.get("landing", {}), _purchases(case)):
         for drop, datasets in drops_given.items():

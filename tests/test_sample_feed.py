@@ -23,6 +23,7 @@ import zstandard
 
 from kanta import contracts, landing
 from kanta.home import Home
+from scripts.sample.drops import UNSAID
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
@@ -137,7 +138,7 @@ def test_totals_are_the_sums_of_the_files() -> None:
     assert stated > 400
 
 
-def test_every_file_has_exactly_the_columns_of_its_contract() -> None:
+def test_every_file_has_exactly_the_columns_of_its_contract_that_the_sample_says() -> None:
     wrong, known = [], contracts.landing()
     for folder, control in DROPS.items():
         for path in folder.iterdir():
@@ -145,7 +146,7 @@ def test_every_file_has_exactly_the_columns_of_its_contract() -> None:
             if dataset == "control" or path == CUT_OFF:
                 continue
             contract = known.get(f"{control['feed']}.{dataset}") or known[f"any.{dataset}"]
-            if rows(path)[0] != list(contract.names):
+            if rows(path)[0] != [name for name in contract.names if name not in UNSAID]:
                 wrong.append((path, rows(path)[0]))
     assert wrong == []
 

@@ -33,14 +33,12 @@ MAX_RAW = 16 << 10
 MAX_LINE = 8 << 20  # bytes of a spool's line
 
 _DECIMAL = r"-?(\d{{1,38}}(\.\d{{0,{scale}}}0*)?|\.\d{{1,{scale}}}0*)"
+_CLOCK = r"\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?"
 _PATTERNS = {
     "BIGINT": r"-?\d{1,18}(\.0*)?",  # data frames write 1.0 in a column that has empty cells
     "INTEGER": r"-?\d{1,9}(\.0*)?",
     "DATE": r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?",  # or its midnight
-    "TIMESTAMPTZ": (
-        r"\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?"
-        r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
-    ),
+    "TIMESTAMPTZ": _CLOCK + r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)",
 }
 #: Numbers with an exponent that DECIMAL(38,18) holds to the last digit.
 _EXPONENT = r"-?\d{1,9}(\.\d{0,9}0*)?[eE](\+?0*(\d|1[01])|-0*\d)"
@@ -132,9 +130,12 @@ def typed(column: Column, raw: str) -> str:
     else:
         pattern = _PATTERNS.get(column.type) or _DECIMAL.format(scale=column.scale)
         text = f"substr({raw}, 1, 10)" if column.type == "DATE" else raw
-        value = f"case when regexp_full_match({raw}, '{pattern}') then try_cast({text} as {column.type}) end"
+        cases = f"when regexp_full_match({raw}, '{pattern}') then try_cast({text} as {column.type})"
         if column.type.startswith(_NUMBERS):
-            value = f"{value[:-3]}{_with_exponent(column.type, raw)} end"
+            cases += _with_exponent(column.type, raw)
+        if column.local or column.zone == "UTC":  # a channel's clock is kept as if it were UTC; sales knows the zone
+            cases += f" when regexp_full_match({raw}, '{_CLOCK}') then try_cast({raw} || 'Z' as {column.type})"
+        value = f"case {cases} end"
     if column.default:
         value = f"case when {raw} is null then {literal(column.default)}::{column.type} else {value} end"
     return value
@@ -234,10 +235,15 @@ def _text(column: str, spool: Spool) -> str:
 def typed_rows(spool: Spool) -> str:
     """SQL that types a spool's rows and names in ``_bad`` the first rule each breaks."""
     contract, present = spool.contract, set(spool.columns)
+    clocks = {column.local: column.name for column in contract.columns if column.local}
     inner, cases = [], ["when _flag is not null then _flag"]
     for n, column in enumerate(contract.columns):
         raw = f"s.{quoted(column.name)}" if column.name in present else "null::varchar"
-        inner += [f"{raw} as _raw_{n}", f"{typed(column, raw)} as {quoted(column.name)}"]
+        value = typed(column, raw)
+        if time := clocks.get(column.name):  # whatever a file says of it
+            raw = "null::varchar"
+            value = f"coalesce(regexp_full_match(s.{quoted(time)}, '{_CLOCK}'), false)" if time in present else "false"
+        inner += [f"{raw} as _raw_{n}", f"{value} as {quoted(column.name)}"]
         for rule in rules(column, f"_raw_{n}", quoted(column.name)):
             cases.append(f"when {rule.broken} then {literal(rule.name)}")
     own = ", ".join(quoted(name) for name in contract.names)

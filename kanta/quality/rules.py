@@ -25,7 +25,9 @@ DERIVED = frozenset(
 UNDEMANDING = frozenset({"description", "personal", "kind", "grain", "partition", "path"})
 
 #: What only a feed's contract says: the router's business, before anything is in the lake.
-ROUTED = frozenset({"default", "optional", "days_after_drop", "bounded_age", "part_of", "record_columns"})
+ROUTED = frozenset(
+    {"default", "optional", "days_after_drop", "bounded_age", "local", "zone", "part_of", "record_columns"}
+)
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 

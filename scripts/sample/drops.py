@@ -85,6 +85,10 @@ def text(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
+#: Optional columns that no source of the sample sends; they are younger than it is.
+UNSAID = {"voids_transaction_id", "started_local", "ended_local", "ordered_local", "loyalty_tender"}
+
+
 def _csv(columns: list[str], rows: list[Row], newline: str) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator=newline)
@@ -130,7 +134,7 @@ def _parquet(columns: tuple[contracts.Column, ...], rows: list[Row]) -> bytes:
 
 def encode(drop: Drop, dataset: str, rows: list[Row]) -> bytes:
     """One file of a drop. Raises KeyError for a column the contract does not have."""
-    columns = contract(drop.feed, dataset).columns
+    columns = tuple(c for c in contract(drop.feed, dataset).columns if c.name not in UNSAID)
     names = [column.name for column in columns]
     if unknown := {name for row in rows for name in row} - set(names):
         raise KeyError(f"{drop.feed}.{dataset} has no columns {sorted(unknown)}")

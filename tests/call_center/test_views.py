@@ -219,10 +219,12 @@ def test_nothing_comes_past_the_most_children(center: Center) -> None:
 
 
 def test_gift_cards_go_below_nothing_in_sight(center: Center) -> None:
-    """50 − 30 − 30 → −10, flagged; another currency does not count; a card that a line sold opens with nothing."""
+    """50 − 30 − 30 → −10, flagged; another currency does not count; a card that a line of its first day sold opens with
+    nothing, and one that a later line tops up keeps its opening."""
     card = {"currency": "USD", "company": "X", "opened_on": "2020-01-01", "amount": "50.00"}
-    cards = [{"gift_card_id": name, **card} for name in ("G", "SOLD", "VOID")]
-    cards[2]["voided_on"] = "2020-01-05"
+    cards = [{"gift_card_id": name, **card} for name in ("G", "SOLD", "TOP", "VOID")]
+    cards[1]["opened_on"] = "2020-01-10"
+    cards[3]["voided_on"] = "2020-01-05"
     center.land("2020-01-01", "hq", gift_cards=cards)
 
     def pays(card_id: str, amount: str, **header: Any) -> dict[str, Any]:
@@ -233,6 +235,7 @@ def test_gift_cards_go_below_nothing_in_sight(center: Center) -> None:
         center, "2020-01-10",
         A=pays("G", "30.00"), B=pays("G", "30.00"), C=pays("G", "9.00", currency="EUR"), D=pays("VOID", "1.00"),
         E=pays("NONE", "1.00"), F={**INVOICED, "lines": [sale], "net_amount": "50.00"},
+        H={**INVOICED, "lines": [sale | {"gift_card_id": "TOP", "net_amount": "20.00"}], "net_amount": "20.00"},
     )  # fmt: skip
     center.night("2020-01-10", "sales")
     columns = ("gift_card_id", "kind", "document_id", "amount", "balance", "flags")
@@ -241,6 +244,7 @@ def test_gift_cards_go_below_nothing_in_sight(center: Center) -> None:
         ("G", "tender", "B", -30, -10, "negative"), ("G", "tender", "C", -9, -10, "negative|currency"),
         ("NONE", "tender", "E", -1, -1, "negative|unknown"),
         ("SOLD", "opening", None, 0, 0, None), ("SOLD", "line", "F", 50, 50, None),
+        ("TOP", "opening", None, 50, 50, None), ("TOP", "line", "H", 20, 70, None),
         ("VOID", "opening", None, 50, 50, None), ("VOID", "tender", "D", -1, 49, "voided"),
     ]  # fmt: skip
 

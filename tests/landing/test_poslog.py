@@ -244,6 +244,51 @@ def test_only_finished_real_sales_bring_lines_and_money(
     assert (len(found["lines"]), row["net_amount"]) == ((1, "10.00") if counts else (0, "0.00"))
 
 
+VOIDED_LINK = (
+    "<TransactionLink ReasonCode='{reason}'><WorkstationID>R1</WorkstationID>"
+    "<BusinessDayDate>2026-01-04</BusinessDayDate><SequenceNumber>{number}</SequenceNumber></TransactionLink>"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "voids"),
+    [
+        ({"retail": "TransactionStatus='PostVoided'"}, True),
+        ({}, True),
+        ({"retail": "TransactionStatus='Suspended'"}, False),
+        ({"retail": "TransactionStatus='Voided'"}, False),
+        ({"attributes": "TrainingModeFlag='true'"}, False),
+        ({"retail": "TransactionStatus='Finished' VoidFlag='true'"}, False),
+    ],
+)
+def test_a_finished_or_post_voided_receipt_with_a_voided_link_voids_and_sells_nothing(
+    said: dict[str, str], voids: bool, read: Any
+) -> None:
+    found = read(
+        document(item(1, "10.00"), tender(2, "10.00"), VOIDED_LINK.format(reason="v:Voided", number=7), **said)
+    )
+    (row,) = found["transactions"]
+    assert row.get("voids_transaction_id") == ("S1-R1-2026-01-04-7" if voids else None)
+    assert (found["lines"], row["net_amount"]) == ([], "0.00")
+
+
+def test_a_control_transaction_voids_and_a_link_for_another_reason_does_not(read: Any) -> None:
+    control = transaction().replace("RetailTransaction", "ControlTransaction")
+    found = read(whole(control.replace("</Control", VOIDED_LINK.format(reason="Voided", number=7) + "</Control")))
+    assert found["transactions"][0]["voids_transaction_id"] == "S1-R1-2026-01-04-7"
+    found = read(document(item(1, "10.00"), VOIDED_LINK.format(reason="Return", number=7)))
+    assert "voids_transaction_id" not in found["transactions"][0]
+    assert len(found["lines"]) == 1
+
+
+def test_a_receipt_that_voids_one_it_does_not_name_is_set_aside(home: Home, takes: Takes) -> None:
+    nameless = "<TransactionLink ReasonCode='Voided'><SequenceNumber>7</SequenceNumber></TransactionLink>"
+    deliver(home, "S1", document(item(1, "10.00"), tender(2, "10.00"), nameless))
+    intake = takes()
+    assert [row[-1] for row in refusals(intake)] == ["poslog"]
+    assert landed(intake, "transactions") == []
+
+
 def test_a_control_transaction_lands_as_one_and_needs_no_currency(home: Home, takes: Takes) -> None:
     control = (
         "<Transaction><RetailStoreID>9</RetailStoreID><WorkstationID>34</WorkstationID><SequenceNumber>160</SequenceNumber>"
@@ -561,7 +606,7 @@ def test_a_transaction_whose_lines_are_not_its_totals_is_refused_with_all_its_ro
     deliver(home, "S1", whole(wrong, wrong_net, transaction(item(1, "3.00"), number="3")), 3)
     intake = takes()
     assert [row[3:] for row in refusals(intake)] == [
-        ("S1-R1-2026-01-05-1", "transaction", "total_is_its_parts"),
+        ("S1-R1-2026-01-05-1", "transaction", "total"),
         ("S1-R1-2026-01-05-2", "transaction", "net_is_its_lines"),
     ]
     assert intake.refused_rows == 5

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -348,6 +348,8 @@ class Drawing:
                 line = Line(0, sold, product, quantity, net, money(net * Decimal("0.21")))
                 if self.often(0.02):
                     line.net, line.tax = -line.net, -line.tax
+                if sold == "gift_card":
+                    line.net, line.tax = abs(line.net), abs(line.tax)  # below zero it is set aside
                 line.voided = kind != "order" and self.often(0.04)
                 one.lines.append(line)
         if kind in ("return", "exchange") or (kind == "order" and self.often(0.2)):
@@ -358,7 +360,7 @@ class Drawing:
             line.no = no
         payer = rng.choice(self.cards).id if self.often(0.1) else card.id
         payer = f"Z{self.name}" if self.often(0.01) else payer
-        one.tender = self.tendered(one, payer, earlier)
+        one.tender = self.otherwise(one, self.tendered(one, payer, earlier))
         if one.tender and one.tender.points > 0 and self.often(0.08):
             second = rng.choice([one.tender.card, rng.choice(self.cards).id])
             one.second = Tender(second, "points", Decimal("0.10"), Decimal(1))
@@ -375,6 +377,18 @@ class Drawing:
         share = min(Decimal(1), quantity / whole) if whole else Decimal(1)
         net, tax = -money(abs(line.net) * share), -money(abs(line.tax) * share)
         return Line(0, "return", line.product, -quantity, net, tax, original=(document.id, line.no))
+
+    def otherwise(self, document: Document, tender: Tender | None) -> Tender | None:
+        """The tender as some stores send it: without its reward point, without points, in another currency."""
+        if tender and self.often(0.25):
+            tender = replace(tender, point="")
+            if tender.points > 0 and self.often(0.1):
+                tender = replace(tender, points=Decimal(0))
+        if tender and tender.points > 0 and self.often(0.15):
+            other = "USD" if document.currency == "EUR" else "EUR"
+            worth = tender.amount / self.rng.choice([Decimal(1), Decimal("1.1"), Decimal("1.25")])
+            tender = replace(tender, currency=other, amount=money(worth) or tender.amount)
+        return tender
 
     def tendered(self, document: Document, card: str, earlier: list[Document]) -> Tender | None:
         """What is paid by points, or given back."""
@@ -533,8 +547,9 @@ def paid(document: Document) -> list[dict[str, str]]:
     tenders = [{"type": "cash", "amount": str(net + tax - sum(tender.amount for tender in paying))}]
     for tender in paying:
         loyal = {"type": "loyalty", "amount": str(tender.amount), "points": str(tender.points)}
-        tenders.append(loyal | {"loyalty_card_id": tender.card, "reward_point_id": tender.point})
-    return [one | {"currency": document.currency} for one in tenders]
+        loyal |= {"loyalty_card_id": tender.card, "reward_point_id": tender.point}
+        tenders.append(loyal | {"currency": tender.currency})
+    return [one | {"currency": one.get("currency") or document.currency} for one in tenders]
 
 
 def receipt(document: Document) -> Drop:

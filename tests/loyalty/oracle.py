@@ -43,10 +43,13 @@ class Line:
 
 @dataclass
 class Tender:
+    """``point`` empty: that of the rule it agrees with; ``currency`` empty: the document's."""
+
     card: str
     point: str
     amount: Decimal
     points: Decimal
+    currency: str = ""
 
 
 @dataclass
@@ -246,7 +249,7 @@ class Oracle:
         self.returned: dict[tuple[str, int], Fraction] = defaultdict(Fraction)
         self.pieces: dict[str, list[tuple[str, str, Lot | None, list[Fraction]]]] = defaultdict(list)
         self.left: dict[str, Fraction] = {}  # of a document's refund
-        self.refunds: dict[str, bool] = {}  # documents that give back, and whether all they bring back is known
+        self.refunds: dict[str, bool] = {}  # documents that give back, and whether any of what they bring back is known
         #: What acts directly after a document: the place and rank it would have had, the document, its line.
         self.later: dict[str, list[tuple[Any, Document, Line | None]]] = defaultdict(list)
         self.exceptions: set[tuple[str, str, str]] = set()
@@ -590,7 +593,8 @@ class Oracle:
         if refused and (sales or any(not line.original for line in returns)):
             self.note(document, document.card, refused)
         self.redeem(document, version)
-        unknown = [line for line in returns if line.original and not self.known(line.original)]
+        named = [line for line in returns if line.original]
+        unknown = [line for line in named if line.original and not self.known(line.original)]
         if unknown:
             self.note(document, document.card, "original_unknown")
         linked = [line for line in returns if line.original and version.parameters["post_per_sales_line"]]
@@ -615,17 +619,18 @@ class Oracle:
                     self.refund(document, name, day)
             left = self.left[document.id]
             if left and self.lets(document, tender.card, "refund_unmatched"):
+                point = tender.point or self.first_point(day)
                 self.left[document.id] = ZERO
-                self.held[self.owner(tender.card, day), tender.point].sums["used"] -= left
-                self.credit(self.owner(tender.card, day), tender.point, left, day, vests=False)
-            self.refunds[document.id] = not unknown
+                self.held[self.owner(tender.card, day), point].sums["used"] -= left
+                self.credit(self.owner(tender.card, day), point, left, day, vests=False)
+            self.refunds[document.id] = not unknown or len(unknown) < len(named)
         share = Fraction(1)
         if tender and tender.amount > 0:
             total = sum((Fraction(line.net + line.tax) for line in sales), ZERO)
-            paid = sum((Fraction(one.amount) for one in (tender, document.second) if one), ZERO)
-            share = max(ZERO, (total - paid) / total) if total > 0 else ZERO
-            if version.parameters["loyalty_tender"] == "no_earn":
+            worth = [self.worth(one, document) for one in (tender, document.second) if one]
+            if version.parameters["loyalty_tender"] == "no_earn" or None in worth:
                 return
+            share = max(ZERO, (total - sum(one for one in worth if one)) / total) if total > 0 else ZERO
         for no, _, point, amount in self.worked_out(document, sales, share, anew=False):
             self.earn(document, no, point, amount)
 
@@ -633,9 +638,9 @@ class Oracle:
         """Posts the first tender that nothing speaks against."""
         day, posted = document.day, False
         for tender in (document.tender, document.second):
-            if not tender or tender.points <= 0:
+            if not tender or tender.amount <= 0 or (tender.points <= 0 and tender.point):
                 continue
-            reason = self.unredeemable(document, tender)
+            reason, point = self.unredeemable(document, tender)
             if not reason and posted and not self.lets(document, tender.card, "second_tender"):
                 reason = "second_tender"
             if reason:
@@ -644,14 +649,12 @@ class Oracle:
             posted = True
             contact = self.cards[tender.card].on(day).type == "as_contact_tender"
             among = self.customers_cards(tender.card, day) if contact else [tender.card]
-            for card, lot, piece in self.debit(
-                tender.card, tender.point, Fraction(tender.points), day, version, among=among
-            ):
-                self.held[card, tender.point].sums["used"] += piece
+            for card, lot, piece in self.debit(tender.card, point, Fraction(tender.points), day, version, among=among):
+                self.held[card, point].sums["used"] += piece
                 if not lot:
                     self.note(document, tender.card, "overdrawn")
                 if lot or version.parameters["negative_balance"] == "carry":
-                    self.pieces[document.id].append((card, tender.point, lot, [piece]))
+                    self.pieces[document.id].append((card, point, lot, [piece]))
 
     def known(self, key: tuple[str, int]) -> bool:
         return key[0] in self.named and any(x.no == key[1] and not x.voided for x in self.named[key[0]].lines)
@@ -736,21 +739,43 @@ class Oracle:
             self.take_back(self.owner(card, day), point, due - self.taken[key][card, point], day, version)
             self.taken[key][card, point] = due
 
-    def unredeemable(self, document: Document, tender: Tender) -> str:
-        """The first reason to refuse the tender."""
+    def unredeemable(self, document: Document, tender: Tender) -> tuple[str, str]:
+        """The first reason to refuse the tender, and the reward point it takes."""
         if refused := self.refusal(tender.card, document, pays=True):
-            return refused
+            return refused, ""
         points = self.at(document.day).points
-        if tender.point not in points:
-            return "unknown_reward_point"
-        if not points[tender.point]["redeemable"]:
-            return "" if self.lets(document, tender.card, "not_redeemable") else "not_redeemable"
-        unit = Fraction(1, 100) if self.types[tender.point] == "amount" else Fraction(1)
+        if tender.point and tender.point not in points:
+            return "unknown_reward_point", ""
+        if tender.point and not points[tender.point]["redeemable"]:
+            return "" if self.lets(document, tender.card, "not_redeemable") else "not_redeemable", tender.point
+        agreeing = []
         for rule in self.in_force(tender.card, document, "redemption"):
+            point = rule["reward_point"]
+            unit = Fraction(1, 100) if self.types[point] == "amount" else Fraction(1)
             due = [abs(one - Fraction(tender.points)) for one in self.due(rule, document, tender)]
-            if rule["reward_point"] == tender.point and due and min(due) <= unit:
-                return ""
-        return "" if self.lets(document, tender.card, "no_rule") else "no_rule"
+            fits = tender.points > 0 and tender.point in ("", point) and points[point]["redeemable"]
+            if fits and due and min(due) <= unit:
+                agreeing.append((self.ranking(points[point]), min(due), rule["id"], point))
+        if agreeing:
+            return "", str(min(agreeing)[-1])
+        if self.worth(tender, document) is None:
+            return "missing_rate", ""
+        if self.lets(document, tender.card, "no_rule"):
+            return "", tender.point or self.first_point(document.day)
+        return "no_rule", ""
+
+    def ranking(self, point: dict[str, Any]) -> int:
+        return int(point.get("redeem_ranking") or 1_000_000)
+
+    def first_point(self, day: date) -> str:
+        """The reward point that pays before all others."""
+        redeemable = [one for one in self.at(day).points.values() if one["redeemable"]]
+        return str(min(redeemable, key=lambda one: (self.ranking(one), one["id"]))["id"])
+
+    def worth(self, tender: Tender, document: Document) -> Fraction | None:
+        """The tender in the document's currency; None where no rate tells."""
+        rate = self.rate(tender.currency or document.currency, document.currency, document.day)
+        return None if rate is None else Fraction(tender.amount) * rate
 
     def due(self, rule: dict[str, Any], document: Document, tender: Tender) -> list[Fraction]:
         """What the rule may ask for: by quantity, for 1 to all of the matching units."""
@@ -759,15 +784,15 @@ class Oracle:
             sold = [line for line in document.lines if line.kind == "sale" and not line.voided and line.quantity > 0]
             units = floor(sum((Fraction(line.quantity) for line in sold if self.matches(rule, line)), ZERO))
             return [each * n for n in range(1, units + 1)]
-        rate = self.rate(document.currency, rule["currency"], document.day)
-        return [Fraction(tender.amount) * rate * each] if rate is not None else []
+        rate, worth = self.rate(document.currency, rule["currency"], document.day), self.worth(tender, document)
+        return [worth * rate * each] if rate is not None and worth is not None else []
 
     def refund(self, document: Document, name: str, day: date) -> None:
         """What the document gives back of what the transaction of that name was paid with."""
         assert document.tender is not None
         for paid_by, point, lot, piece in reversed(self.pieces[name]):
             back = min(self.left[document.id], piece[0])
-            if not back or point != document.tender.point:
+            if not back or document.tender.point not in ("", point):
                 continue
             self.left[document.id] -= back
             piece[0] -= back

@@ -1,5 +1,7 @@
 -- Everything that opened, filled or emptied a gift card, as the documents say.
 -- grain: gift_card_id, kind, document_id, line_no
+-- why: a line of the day on which the card was opened sold it, so that its amount is the opening; any other line tops the
+-- card up, and the opening stays (spec 7-seeds-whole section 3).
 with
 
 transactions as (
@@ -60,6 +62,10 @@ sold as (
     inner join transactions
         on landed_lines.transaction_id = transactions.transaction_id
         and landed_lines.drop_id = transactions.drop_id
+    inner join cards
+        on landed_lines.gift_card_id = cards.gift_card_id
+        and transactions.business_date = cards.opened_on
+        and transactions.currency = cards.currency
     where landed_lines.net_amount > 0
 )
 

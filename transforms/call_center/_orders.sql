@@ -40,7 +40,24 @@ select
     newest.call_center_id,
     coalesce(channels.time_zone, 'UTC') as time_zone,
     coalesce(customer_ids.account, newest.customer_id) as customer_id,
-    newest.ordered_at,
+    -- A time without offset is the call center's clock; an hour that comes twice is the first.
+    case
+        when coalesce(newest.ordered_local, false)
+            then least(
+                timezone(coalesce(channels.time_zone, 'UTC'), timezone('UTC', newest.ordered_at)),
+                case
+                    when
+                        timezone(
+                            coalesce(channels.time_zone, 'UTC'),
+                            timezone(coalesce(channels.time_zone, 'UTC'), timezone('UTC', newest.ordered_at))
+                            - interval 60 minute
+                        ) = timezone('UTC', newest.ordered_at)
+                        then timezone(coalesce(channels.time_zone, 'UTC'), timezone('UTC', newest.ordered_at))
+                        - interval 60 minute
+                end
+            )
+        else newest.ordered_at
+    end as ordered_at,
     newest.business_date,
     newest.currency,
     newest.status,

@@ -11,7 +11,6 @@ documents as (
         business_date,
         card_id,
         currency,
-        loyalty_tender_amount,
         version
     from loyalty._documents
 ),
@@ -49,9 +48,10 @@ select
         when documents.currency = rules.currency or rules.activity <> 'purchase_amount' then 1
         else rates.rate
     end as rate,
-    documents.loyalty_tender_amount > 0 and rules.loyalty_tender = 'no_earn' as earns_nothing,
-    documents.loyalty_tender_amount > 0 and rules.loyalty_tender = 'earn_on_rest' as earns_on_rest,
-    cast(documents.loyalty_tender_amount * 100 as bigint) as loyalty_tender_cents
+    worth.document_no is not null and (rules.loyalty_tender = 'no_earn' or worth.unknown) as earns_nothing,
+    worth.document_no is not null and rules.loyalty_tender = 'earn_on_rest' as earns_on_rest,
+    coalesce(worth.worth, 0) as loyalty_tender_worth,
+    coalesce(worth.unit, 1) as worth_unit
 from documents
 inner join enrolments
     on documents.document_no = enrolments.document_no
@@ -78,6 +78,8 @@ left join excluded
     on documents.document_no = excluded.document_no
     and documents.card_id = excluded.card_id
     and rules.scheme_id = excluded.scheme_id
+left join loyalty._tender_worth as worth
+    on documents.document_no = worth.document_no
 left join loyalty._rates as rates
     on documents.currency = rates.from_currency
     and rules.currency = rates.to_currency

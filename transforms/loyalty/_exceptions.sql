@@ -127,9 +127,18 @@ elsewhere as (
         and not coalesce(scope.again, false)
 ),
 
-unknown_originals as (
-    select document_id
-    from originals
+-- Returns that wait, and their refunds with them: none of what they bring back is known.
+waiting as (
+    select lines.document_no
+    from loyalty._lines as lines
+    left join sales.lines as sold
+        on lines.original_transaction_id = sold.transaction_id
+        and lines.original_line_no = sold.line_no
+    where
+        lines.kind = 'return'
+        and lines.original_transaction_id is not null
+    group by lines.document_no
+    having count(sold.transaction_id) = 0
 ),
 
 refund_tenders as (
@@ -174,7 +183,7 @@ refunds as (
         on tenders.document_id || ':' || tenders.tender_no = left_over.tender_key
     where
         coalesce(left_over.uncovered_h, tenders.points * 100) > 0
-        and tenders.document_id not in (select document_id from unknown_originals)
+        and tenders.document_no not in (select document_no from waiting)
         and tenders.document_no not in (select document_no from elsewhere)
 ),
 

@@ -34,6 +34,8 @@ select
         when rules.affiliation_id is not null and affiliated.affiliation_id is null
             then 'only for affiliation ' || rules.affiliation_id
         when applicable.rule_id is null then 'the customer has an excluded affiliation'
+        when applicable.earns_nothing and exists (select 1 from loyalty._tender_worth as w where w.unknown)
+            then 'paid partly with points, in a currency without exchange rate'
         when applicable.earns_nothing then 'paid partly with points: the programme says no_earn'
         when matched.application_no is null
             and not exists (select 1 from loyalty._lines as l where l.kind <> 'return' or l.original_transaction_id is null)

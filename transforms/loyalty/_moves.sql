@@ -98,12 +98,21 @@ matched as (
         and coalesce(tenders.reward_point_id, redeemed.reward_point_id) = redeemed.reward_point_id
 ),
 
+first_points as (
+    select
+        version,
+        reward_point_id
+    from programme.reward_points
+    where redeemable
+    qualify row_number() over (partition by version order by redeem_ranking nulls last, reward_point_id) = 1
+),
+
 released as (
     select
         'refund:' || tenders.document_id || ':' || tenders.tender_no || ':released' as event_id,
         tenders.card_id,
         min(enrolments.program_id) as program_id,
-        tenders.reward_point_id,
+        coalesce(tenders.reward_point_id, first_points.reward_point_id) as reward_point_id,
         tenders.business_date,
         tenders.occurred_at,
         tenders.points_h,
@@ -125,6 +134,8 @@ released as (
     inner join loyalty._enrolments as enrolments
         on tenders.document_no = enrolments.document_no
         and tenders.card_id = enrolments.card_id
+    left join first_points
+        on tenders.version = first_points.version
     group by all
 ),
 

@@ -1,6 +1,7 @@
 -- The redemption rules each loyalty tender agrees with, and by how much it differs.
 -- grain: document_no, tender_no, rule_id
--- why: the store has taken the points; they must agree with a rule to within one unit (spec 2-loyalty section 7).
+-- why: the store has taken the points; they must agree with a rule to within one unit (spec 2-loyalty section 7). Where a
+-- tender names no reward point, it is the rule's; one that names no points agrees with none (7-seeds-whole section 10).
 with
 
 tenders as (
@@ -9,9 +10,10 @@ tenders as (
         tenders.tender_no,
         tenders.card_id,
         tenders.reward_point_id,
-        tenders.currency,
+        tenders.rate as tender_rate,
         cast(tenders.amount * 1000 as hugeint) as amount_milli,
         cast(tenders.points * 100 as hugeint) as points_h,
+        documents.currency,
         documents.business_date,
         documents.channel_id,
         documents.version
@@ -30,6 +32,8 @@ rules as (
         tenders.business_date,
         rules.program_id,
         rules.rule_id,
+        rules.reward_point_id,
+        reward_points.redeem_ranking,
         rules.type,
         rules.category_id,
         rules.product_id,
@@ -37,7 +41,11 @@ rules as (
         cast(rules.per_milli as hugeint) as per_milli,
         cast(rules.points_h as hugeint) as rule_points_h,
         cast(reward_points.unit_h as hugeint) as unit_h,
-        case when tenders.currency = rules.currency then 1 else rates.rate end as rate
+        -- From the tender's currency into the document's, and from there into the rule's.
+        cast(tenders.tender_rate * 100000000 as hugeint)
+        * case when tenders.currency = rules.currency then 1 else cast(rates.rate * 100000000 as hugeint) end as rate,
+        cast(100000000 as hugeint)
+        * case when tenders.currency = rules.currency then 1 else 100000000 end as rate_unit
     from tenders
     inner join loyalty._enrolments as enrolments
         on tenders.document_no = enrolments.document_no
@@ -50,12 +58,13 @@ rules as (
         on tenders.version = rules.version
         and schemes.scheme_id = rules.scheme_id
         and enrolments.program_id = rules.program_id
-        and tenders.reward_point_id = rules.reward_point_id
+        and coalesce(tenders.reward_point_id, rules.reward_point_id) = rules.reward_point_id
         and (rules.valid_from is null or tenders.business_date >= rules.valid_from)
         and (rules.valid_to is null or tenders.business_date <= rules.valid_to)
     inner join programme.reward_points as reward_points
         on tenders.version = reward_points.version
-        and tenders.reward_point_id = reward_points.reward_point_id
+        and rules.reward_point_id = reward_points.reward_point_id
+        and (tenders.reward_point_id is not null or reward_points.redeemable)
     left join loyalty._tier_of_day as tiers
         on tenders.document_no = tiers.document_no
         and tenders.card_id = tiers.card_id
@@ -69,7 +78,8 @@ rules as (
         and rules.currency = rates.to_currency
         and tenders.business_date = rates.business_date
     where
-        (rules.tier_id is null or rules.tier_id = tiers.tier_id)
+        tenders.points_h > 0
+        and (rules.tier_id is null or rules.tier_id = tiers.tier_id)
         and (rules.affiliation_id is null or affiliated.affiliation_id is not null)
 ),
 
@@ -112,10 +122,12 @@ expected as (
         rules.tender_no,
         rules.program_id,
         rules.rule_id,
+        rules.reward_point_id,
+        rules.redeem_ranking,
         rules.unit_h,
-        rules.points_h * rules.per_milli * 100000000 as taken,
-        rules.per_milli * 100000000 as denominator,
-        rules.amount_milli * cast(rules.rate * 100000000 as hugeint) * rules.rule_points_h as due
+        rules.points_h * rules.per_milli * rules.rate_unit as taken,
+        rules.per_milli * rules.rate_unit as denominator,
+        rules.amount_milli * rules.rate * rules.rule_points_h as due
     from rules
     where rules.type = 'payment_by_amount'
 
@@ -126,6 +138,8 @@ expected as (
         rules.tender_no,
         rules.program_id,
         rules.rule_id,
+        rules.reward_point_id,
+        rules.redeem_ranking,
         rules.unit_h,
         rules.points_h * rules.per_milli as taken,
         rules.per_milli as denominator,
@@ -154,6 +168,8 @@ select
     tender_no,
     program_id,
     rule_id,
+    reward_point_id,
+    redeem_ranking,
     abs(taken - due) as difference,
     denominator
 from expected

@@ -1,6 +1,7 @@
 -- Each loyalty tender that takes points: the rule it agrees with, or the first reason to refuse it.
 -- grain: document_no, tender_no
--- why: a reason that somebody released does not count; what then agrees with no rule is taken from the card's first program.
+-- why: a reason that somebody released does not count; what then agrees with no rule is taken from the card's first program,
+-- and where it names no reward point from the one that pays first. A tender that names one and no points does nothing.
 with
 
 tenders as (
@@ -10,12 +11,17 @@ tenders as (
         tenders.card_id,
         tenders.reward_point_id,
         tenders.points,
+        tenders.rate,
         documents.document_id,
+        documents.channel_id,
+        documents.business_date,
         documents.version
     from loyalty._tenders as tenders
     inner join loyalty._documents as documents
         on tenders.document_no = documents.document_no
-    where tenders.amount > 0
+    where
+        tenders.amount > 0
+        and (tenders.points <> 0 or tenders.reward_point_id is null)
 ),
 
 cards as (
@@ -36,12 +42,23 @@ chosen as (
         document_no,
         tender_no,
         program_id,
-        rule_id
+        rule_id,
+        reward_point_id
     from loyalty._redemption_candidates
+    -- Of several reward points, the one that is to be taken first; a tender that names one has rules of that alone.
     qualify row_number() over (
         partition by document_no, tender_no
-        order by difference / denominator, program_id, rule_id
+        order by redeem_ranking nulls last, difference / denominator, program_id, rule_id
     ) = 1
+),
+
+first_points as (
+    select
+        version,
+        reward_point_id
+    from programme.reward_points
+    where redeemable
+    qualify row_number() over (partition by version order by redeem_ranking nulls last, reward_point_id) = 1
 ),
 
 looked_at as (
@@ -50,14 +67,16 @@ looked_at as (
         tenders.tender_no,
         tenders.document_id,
         tenders.card_id,
-        tenders.reward_point_id,
+        coalesce(tenders.reward_point_id, chosen.reward_point_id) as reward_point_id,
+        first_points.reward_point_id as first_reward_point_id,
         tenders.points,
+        tenders.rate,
         coalesce(chosen.program_id, cards.program_id) as program_id,
         chosen.rule_id,
         cards.card_id is null as unknown_card,
         cards.refusal,
         cards.card_type = 'no_tender' as no_tender_card,
-        reward_points.reward_point_id is null as unknown_reward_point,
+        tenders.reward_point_id is not null and reward_points.reward_point_id is null as unknown_reward_point,
         not coalesce(reward_points.redeemable, true) as not_redeemable
     from tenders
     left join cards
@@ -69,6 +88,8 @@ looked_at as (
     left join chosen
         on tenders.document_no = chosen.document_no
         and tenders.tender_no = chosen.tender_no
+    left join first_points
+        on tenders.version = first_points.version
 ),
 
 reasons as (
@@ -138,7 +159,7 @@ reasons as (
         document_id,
         card_id,
         8 as place,
-        'no_rule' as reason
+        case when rate is null then 'missing_rate' else 'no_rule' end as reason
     from looked_at
     where
         rule_id is null
@@ -157,7 +178,7 @@ first_reasons as (
         and reasons.reason = releases.reason
     where
         releases.reason is null
-        or reasons.reason in ('unknown_card', 'unknown_reward_point')
+        or reasons.reason in ('unknown_card', 'unknown_reward_point', 'missing_rate')
     group by
         reasons.document_no,
         reasons.tender_no
@@ -169,7 +190,10 @@ judged as (
         looked_at.tender_no,
         looked_at.document_id,
         looked_at.card_id,
-        looked_at.reward_point_id,
+        coalesce(
+            looked_at.reward_point_id,
+            case when first_reasons.reason is null then looked_at.first_reward_point_id end
+        ) as reward_point_id,
         looked_at.points,
         looked_at.program_id,
         looked_at.rule_id,

@@ -42,10 +42,12 @@ fractions as (
             when applications.rate = 1 and not applications.earns_on_rest then activities.activity_milli
             else
                 activities.activity_milli
-                * cast(applications.rate * 100000000 as hugeint)
+                * case when applications.rate = 1 then 1 else cast(applications.rate * 100000000 as hugeint) end
                 * case
                     when applications.earns_on_rest and activities.direction = 1
-                        then greatest(coalesce(paid.sale_cents, 0) - applications.loyalty_tender_cents, 0)
+                        then greatest(
+                            coalesce(paid.sale_cents, 0) * applications.worth_unit - applications.loyalty_tender_worth, 0
+                        )
                     else 1
                 end
         end as numerator,
@@ -54,10 +56,10 @@ fractions as (
                 then cast(rules.per_milli as hugeint)
             else
                 cast(rules.per_milli as hugeint)
-                * 100000000
+                * case when applications.rate = 1 then 1 else 100000000 end
                 * case
                     when applications.earns_on_rest and activities.direction = 1 and paid.sale_cents > 0
-                        then paid.sale_cents
+                        then paid.sale_cents * applications.worth_unit
                     else 1
                 end
         end as denominator

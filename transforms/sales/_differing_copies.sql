@@ -1,8 +1,9 @@
 -- Copies of a transaction that say something else than the copy that counts.
 -- grain: document_id, drop_id
 -- why: the earliest drop's copy counts; a copy that differs in whatever column is set aside, one that agrees is nothing
--- new; compared as values and not as one text, in which an empty column could take its neighbour's place. Which copy
--- counts may turn when an earlier drop comes late, so every copy of a touched document is compared.
+-- new, and one that says the receipt was voided since is no copy but a void. Compared as values and not as one text, in
+-- which an empty column could take its neighbour's place. Which copy counts may turn when an earlier drop comes late, so
+-- every copy of a touched document is compared.
 with
 
 copies as (
@@ -24,13 +25,17 @@ headers as (
         landed.file,
         landed.line,
         landed.seq,
+        landed.store_id,
+        landed.status,
         row(
             landed.store_id,
             landed.register_id,
             landed.transaction_no,
             landed.business_date,
             landed.started_at,
+            landed.started_local,
             landed.ended_at,
+            landed.ended_local,
             landed.type,
             landed.status,
             landed.customer_id,
@@ -42,7 +47,8 @@ headers as (
             landed.discount_amount,
             landed.total_amount,
             landed.offline,
-            landed.operator_id
+            landed.operator_id,
+            landed.voids_transaction_id
         ) as content
     from landed.transactions as landed
     inner join copies
@@ -116,6 +122,8 @@ contents as (
         headers.file,
         headers.line,
         headers.seq,
+        headers.store_id,
+        headers.status,
         row(headers.content, lines.content, tenders.content) as content
     from copies
     inner join headers
@@ -142,3 +150,4 @@ inner join contents as counts
 where
     later.copy_rank > 1
     and later.content is distinct from counts.content
+    and not (later.status = 'voided' and counts.status = 'completed' and later.store_id = counts.store_id)

@@ -10,6 +10,7 @@ documents as (
         business_date,
         drop_id,
         posted_date,
+        voided_by,
         seq
     from sales.documents
 )
@@ -20,6 +21,7 @@ select
     counted,
     business_date,
     drop_id,
-    posted_date
+    posted_date,
+    voided_by
 from documents
 qualify row_number() over (partition by kind, document_id order by seq desc) = 1

@@ -1,7 +1,8 @@
 -- For each touched document the copy that holds now, or none, beside what held before.
 -- grain: kind, document_id
 -- why: posted_date is the drop's own night, unless readers have seen that night already: then it is tonight. A copy
--- that held before and whose drop did not come again has not changed, and keeps its own.
+-- that held before and whose drop did not come again has not changed, and keeps its own. What is voided, or voided no
+-- more, changes with the void's drop.
 with
 
 touched as (
@@ -18,7 +19,9 @@ holding as (
         drop_id,
         drop_date,
         business_date,
-        counted
+        counted,
+        voided_by,
+        voided_on
     from sales._copies
     where copy_rank = 1
 ),
@@ -30,7 +33,8 @@ before as (
         counted,
         business_date,
         drop_id,
-        posted_date
+        posted_date,
+        voided_by
     from sales._documents_now
 ),
 
@@ -47,13 +51,18 @@ select
     holding.business_date,
     coalesce(before.counted, false) as counted_before,
     before.business_date as business_date_before,
+    holding.voided_by,
     before.drop_id is not distinct from holding.drop_id
         and before.document_id is not null
+        and before.voided_by is not distinct from holding.voided_by
         and touched_drops.drop_id is null
         and redescribed.document_id is null as unchanged,
     case
-        when before.drop_id = holding.drop_id and touched_drops.drop_id is null then before.posted_date
-        when holding.drop_date > $published_date then holding.drop_date
+        when before.drop_id = holding.drop_id
+            and touched_drops.drop_id is null
+            and before.voided_by is not distinct from holding.voided_by then before.posted_date
+        when greatest(holding.drop_date, holding.voided_on) > $published_date
+            then greatest(holding.drop_date, holding.voided_on)
         else $business_date
     end as posted_date
 from touched

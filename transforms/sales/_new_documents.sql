@@ -7,6 +7,7 @@ select
     counted,
     business_date,
     drop_id,
-    posted_date
+    posted_date,
+    voided_by
 from sales._holding
 where not unchanged

@@ -1,5 +1,5 @@
--- Documents with a line whose product, or a channel whose kind, tonight's drops describe otherwise, or whose customer has an
--- account only now.
+-- Documents with a line whose product, a channel whose kind, or a loyalty tender whose rate tonight's drops give otherwise, or
+-- whose customer has an account only now.
 -- grain: document_id
 -- why: a description that comes late makes the facts it concerns be worked out again.
 with
@@ -36,6 +36,35 @@ moved as (
     where
         seq > $since
         and dataset = 'channels'
+),
+
+zoned as (
+    select moved.channel_id
+    from moved
+    inner join landed.channels as landed
+        on moved.channel_id = landed.channel_id
+    where landed.drop_date <= $business_date
+    group by moved.channel_id
+    having count(distinct landed.time_zone) > 1 or count(*) = 1
+),
+
+rated as (
+    select
+        from_currency,
+        min(date) as first_date
+    from landed.exchange_rates
+    where drop_id in (select drop_id from sales._touched_drops)
+    group by from_currency
+
+    union all
+
+    select
+        name as from_currency,
+        date '0001-01-01' as first_date
+    from ops.withdrawn
+    where
+        seq > $since
+        and dataset = 'exchange_rates'
 )
 
 select distinct lines.transaction_id as document_id
@@ -78,3 +107,36 @@ inner join sales._documents_now as documents
     on transactions.transaction_id = documents.document_id
     and documents.kind = 'transaction'
 where transactions.channel_kind <> coalesce(channels.kind, 'store')
+
+union
+
+-- Receipts and orders by the clock of a channel whose zone may be another now.
+select transaction_id as document_id
+from landed.transactions
+where
+    drop_date <= $business_date
+    and store_id in (select channel_id from zoned)
+    and (started_local or ended_local or business_date is null)
+
+union
+
+select order_id as document_id
+from landed.orders
+where
+    drop_date <= $business_date
+    and call_center_id in (select channel_id from zoned)
+    and ordered_local
+
+union
+
+select transactions.transaction_id as document_id
+from sales.tenders as tenders
+inner join sales.transactions as transactions
+    on tenders.transaction_id = transactions.transaction_id
+    and tenders.business_date = transactions.business_date
+inner join rated
+    on tenders.currency = rated.from_currency
+    and tenders.business_date >= rated.first_date
+where
+    tenders.type = 'loyalty'
+    and tenders.currency <> transactions.currency

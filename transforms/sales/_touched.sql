@@ -21,6 +21,17 @@ brought as (
         order_id as document_id
     from landed.orders
     where drop_id in (select drop_id from touched_drops)
+
+    union
+
+    -- What a document voids counts no more.
+    select
+        'transaction' as kind,
+        voids_transaction_id as document_id
+    from landed.transactions
+    where
+        voids_transaction_id in (select transaction_id from landed.transactions)
+        and drop_id in (select drop_id from touched_drops)
 ),
 
 used_to_bring as (
@@ -28,7 +39,9 @@ used_to_bring as (
         kind,
         document_id
     from sales._documents_now
-    where drop_id in (select drop_id from touched_drops)
+    where
+        drop_id in (select drop_id from touched_drops)
+        or voided_by in (select drop_id from touched_drops)
 )
 
 select

@@ -34,7 +34,7 @@ paid as (
         payments.payment_no as tender_no,
         payments.type,
         payments.amount,
-        orders.currency,
+        coalesce(payments.currency, orders.currency) as currency,
         payments.loyalty_card_id,
         payments.reward_point_id,
         payments.points,

@@ -12,33 +12,101 @@ untouched as (
         and transaction_id not in (select document_id from sales._touched)
 ),
 
-tenders as (
+loyalty_tenders as (
     select
+        'transaction' as kind,
         transaction_id as document_id,
         drop_id,
-        sum(amount) as loyalty_tender_amount
+        tender_no,
+        amount,
+        currency
     from landed.tenders
     where
         type = 'loyalty'
         and amount > 0
-    group by
-        transaction_id,
-        drop_id
-),
 
-payments as (
+    union all
+
     select
+        'order' as kind,
         order_id as document_id,
         drop_id,
-        sum(amount) as loyalty_tender_amount
+        payment_no as tender_no,
+        amount,
+        currency
     from landed.order_payments
     where
         type = 'loyalty'
         and status = 'paid'
         and amount > 0
+),
+
+headers as (
+    select
+        'transaction' as kind,
+        transaction_id as document_id,
+        drop_id,
+        currency,
+        total_amount
+    from landed.transactions
+
+    union all
+
+    select
+        'order' as kind,
+        order_id as document_id,
+        drop_id,
+        currency,
+        total_amount
+    from landed.orders
+),
+
+paid as (
+    select
+        holding.kind,
+        holding.document_id,
+        loyalty_tenders.tender_no,
+        loyalty_tenders.amount,
+        headers.total_amount,
+        case
+            when coalesce(loyalty_tenders.currency, headers.currency) = headers.currency then 1
+            else rates.rate
+        end as rate
+    from sales._holding as holding
+    inner join loyalty_tenders
+        on holding.kind = loyalty_tenders.kind
+        and holding.document_id = loyalty_tenders.document_id
+        and holding.drop_id = loyalty_tenders.drop_id
+    inner join headers
+        on holding.kind = headers.kind
+        and holding.document_id = headers.document_id
+        and holding.drop_id = headers.drop_id
+    left join reference.exchange_rates as rates
+        on loyalty_tenders.currency = rates.from_currency
+        and headers.currency = rates.to_currency
+        and loyalty_tenders.currency <> headers.currency
+        and rates.date <= holding.business_date
+        and holding.business_date between rates.valid_from and rates.valid_to
+    where holding.counted
+    qualify row_number() over (
+        partition by holding.kind, holding.document_id, loyalty_tenders.tender_no
+        order by rates.date desc
+    ) = 1
+),
+
+-- Of a tender that no rate brings into the receipt's currency no more is known than that points paid: then all of it.
+paid_by_points as (
+    select
+        kind,
+        document_id,
+        case
+            when bool_or(rate is null) then greatest(any_value(total_amount), 0.01)
+            else round(sum(amount * rate), 2)
+        end as loyalty_tender_amount
+    from paid
     group by
-        order_id,
-        drop_id
+        kind,
+        document_id
 ),
 
 channels as (
@@ -63,7 +131,7 @@ receipts as (
         landed.store_id as channel_id,
         coalesce(channels.kind, 'store') as channel_kind,
         holding.business_date,
-        landed.ended_at as occurred_at,
+        times.occurred_at,
         landed.type,
         coalesce(accounts.account, landed.customer_id) as customer_id,
         landed.loyalty_card_id,
@@ -73,16 +141,20 @@ receipts as (
         landed.charges_amount,
         landed.discount_amount,
         landed.total_amount,
-        coalesce(tenders.loyalty_tender_amount, 0) as loyalty_tender_amount,
+        coalesce(paid_by_points.loyalty_tender_amount, 0) as loyalty_tender_amount,
         holding.drop_id,
         holding.posted_date
     from sales._holding as holding
     inner join landed.transactions as landed
         on holding.document_id = landed.transaction_id
         and holding.drop_id = landed.drop_id
-    left join tenders
-        on landed.transaction_id = tenders.document_id
-        and landed.drop_id = tenders.drop_id
+    inner join sales._local_times as times
+        on holding.kind = times.kind
+        and holding.document_id = times.document_id
+        and holding.drop_id = times.drop_id
+    left join paid_by_points
+        on holding.kind = paid_by_points.kind
+        and holding.document_id = paid_by_points.document_id
     left join channels
         on landed.store_id = channels.channel_id
         and holding.business_date between channels.valid_from and channels.valid_to
@@ -111,7 +183,7 @@ invoices as (
         landed.call_center_id as channel_id,
         'call_center' as channel_kind,
         holding.business_date,
-        landed.ordered_at as occurred_at,
+        times.occurred_at,
         case
             when order_kinds.sells and order_kinds.returns then 'exchange'
             when order_kinds.returns then 'return'
@@ -125,19 +197,23 @@ invoices as (
         landed.charges_amount,
         landed.discount_amount,
         landed.total_amount,
-        coalesce(payments.loyalty_tender_amount, 0) as loyalty_tender_amount,
+        coalesce(paid_by_points.loyalty_tender_amount, 0) as loyalty_tender_amount,
         holding.drop_id,
         holding.posted_date
     from sales._holding as holding
     inner join landed.orders as landed
         on holding.document_id = landed.order_id
         and holding.drop_id = landed.drop_id
+    inner join sales._local_times as times
+        on holding.kind = times.kind
+        and holding.document_id = times.document_id
+        and holding.drop_id = times.drop_id
     left join order_kinds
         on landed.order_id = order_kinds.order_id
         and landed.drop_id = order_kinds.drop_id
-    left join payments
-        on landed.order_id = payments.document_id
-        and landed.drop_id = payments.drop_id
+    left join paid_by_points
+        on holding.kind = paid_by_points.kind
+        and holding.document_id = paid_by_points.document_id
     left join accounts
         on landed.customer_id = accounts.async_id
     where

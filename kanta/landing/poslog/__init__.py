@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kanta.landing.drops import DataFile, DropError, datasets
 from kanta.landing.poslog.elements import Node, transactions
-from kanta.landing.poslog.readings import Row, TransactionError, card_of, moment_of, place_of
+from kanta.landing.poslog.readings import Row, TransactionError, card_of, place_of
 from kanta.landing.poslog.sales import Sales
 from kanta.landing.poslog.tenders import declared_points, tenders_of
 from kanta.landing.spool import RawFile, Spools, write_row
@@ -119,11 +119,31 @@ def _header(node: Node) -> Row:
         "register_id": register,
         "transaction_no": number,
         "business_date": day,
-        "started_at": moment_of(begin),
-        "ended_at": moment_of(node.value("EndDateTime") or begin),
+        "started_at": begin,
+        "ended_at": node.value("EndDateTime") or begin,
         "offline": "true" if node.flag("OfflineFlag") else "false",
         "operator_id": (operator.text or operator.attributes.get("OperatorID", "")) if operator else "",
     }
+
+
+#: What a link to the receipt that is voided gives as its reason.
+_VOIDS = ("Voided", "PostVoided")
+
+
+def _voided(node: Node, header: Row) -> str:
+    """The id of the receipt that the transaction voids after its completion; empty when it voids none.
+
+    By the four parts of that receipt's id, as returns name theirs; the store may be left out, the rest may not: what
+    is to be voided is not guessed.
+    """
+    parts = (node, *(node.all(name)[0] for name in node.by_name if name.endswith("Transaction")))
+    for link in (link for part in parts for link in part.all("TransactionLink")):
+        if link.code("ReasonCode") in _VOIDS:
+            store, register, day, number = place_of(link)
+            if not (register and day and number):
+                raise TransactionError("it voids a receipt that its TransactionLink does not name")
+            return f"{store or header['store_id']}-{register}-{day}-{number}"
+    return ""
 
 
 def _status(node: Node, retail: Node) -> str:
@@ -137,6 +157,11 @@ def _status(node: Node, retail: Node) -> str:
     return _STATUSES[said]
 
 
+def _says_it_voids(node: Node, retail: Node) -> bool:
+    """Whether the status is that of a document which voids another, and not of one that was voided itself."""
+    return (retail.code("TransactionStatus") or node.code("TransactionStatus")) == "PostVoided"
+
+
 def _receipt(node: Node, header: Row) -> Receipt:
     retail = node.first("RetailTransaction", "FoodServiceTransaction")
     nothing = dict.fromkeys(("net_amount", "tax_amount", "charges_amount", "discount_amount", "total_amount"), "0.00")
@@ -144,18 +169,21 @@ def _receipt(node: Node, header: Row) -> Receipt:
     if retail is None or retail.code("TypeCode") in ("Summary", "NonResettableAmounts"):
         training = node.flag("TrainingModeFlag")
         kind = {"type": "control", "status": "training" if training else "completed", "currency": currency or "XXX"}
+        kind["voids_transaction_id"] = _voided(node, header)
         return Receipt(node.line, [("transactions", node.line, header | nothing | kind)])
     status = _status(node, retail)
+    voided = _voided(node, header) if status == "completed" or _says_it_voids(node, retail) else ""
     sales = Sales(retail)
     people = {
         "customer_id": _customer(retail),
         "loyalty_card_id": _card(retail),
         "type": sales.type
         or {"ReturnTransaction": "return", "ExchangeTransaction": "exchange"}.get(node.code("TypeCode"), "sale"),
-        "status": status,
+        "status": "completed" if voided else status,
         "currency": currency if status == "completed" else currency or "XXX",
+        "voids_transaction_id": voided,
     }
-    if status != "completed":  # what was not sold must appear nowhere
+    if status != "completed" or voided:  # what was not sold must appear nowhere
         return Receipt(node.line, [("transactions", node.line, header | nothing | people)])
     own = {"transaction_id": header["transaction_id"]}
     settled = sales.settled()

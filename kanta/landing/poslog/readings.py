@@ -9,7 +9,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from kanta.landing.poslog.elements import Node
 
 _NUMBER = re.compile(r"[+-]?(\d{1,13}(\.\d{0,8})?|\.\d{1,8})")
-_LOCAL_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?")
 _CENT = Decimal("0.01")
 
 Row = dict[str, str]
@@ -84,11 +83,6 @@ def place_of(node: Node) -> tuple[str, str, str, str]:
         text[:10] if re.match(r"\d{4}-\d{2}-\d{2}", text) else "",
         node.value("SequenceNumber"),
     )
-
-
-def moment_of(text: str) -> str:
-    """A time as the contract has it; one without offset is taken as UTC, for the document does not say more."""
-    return text + "Z" if _LOCAL_TIME.fullmatch(text) else text
 
 
 def card_of(account: Node) -> str:
