@@ -305,28 +305,29 @@ def test_amounts_at_their_bound_are_no_fit_either() -> None:
     assert "the fit stands at the bound of" in fit.problem
 
 
-def test_a_horizon_of_more_than_four_times_what_was_seen_is_left_out(night: Rehearsal) -> None:
-    """The oldest customer came 80 days ago: 320 days may be foretold, 365 may not."""
-    night.facts(list(leavers(600, first=END_OF_MARCH - timedelta(days=80), within=40)))
-    night.score([{"lifetime": {"holdout_days": 20, "tolerance": 1}}], END_OF_MARCH)
-    (row,) = night.rows("rfm.lifetime_models", where="model = 'bg_nbd'")
-    assert row["published"], row["reason"]
-    assert "no horizon over 4 times the 80 days" in row["reason"]
-    assert "left out: 365 days" in row["reason"]
-    assert json.loads(row["diagnostics"])["horizons"] == [30, 90]
-    assert json.loads(row["diagnostics"])["status"] == "warning"
-    values = night.rows("rfm.lifetime_value")
-    assert len(values) == 600
-    of = ("expected_purchases_365d", "purchases_365d_low", "purchases_365d_high", "expected_value_365d")
-    assert {row[name] for row in values for name in of} == {None}
-    assert all(row["expected_purchases_90d"] is not None for row in values)
-
-
 def tenths(*off: tuple[float, int]) -> lifetime.Holdout:
     """A holdout of 90 days of which the first tenths are off, the rest foretold to the point."""
     deciles = [(40, expected, bought) for expected, bought in [*off, *[(100.0, 100)] * (10 - len(off))]]
     bought = sum(bought for _, _, bought in deciles)
     return lifetime.Holdout(90, 400, sum(expected for _, expected, _ in deciles), bought, 0.95, tuple(deciles))
+
+
+@pytest.mark.parametrize(
+    ("seen", "horizons"), [(7.0, []), (8.0, [30]), (80.0, [30, 90]), (91.0, [30, 90]), (92.0, [30, 90, 365])]
+)
+def test_a_horizon_of_more_than_four_times_what_was_seen_is_left_out(seen: float, horizons: list[int]) -> None:
+    held, reasons = lifetime._holding(seen, tenths(), 0.25)
+    assert held == horizons
+    assert bool(reasons) == (horizons != [30, 90, 365])
+    assert not reasons or f"no horizon over 4 times the {seen:.0f} days" in reasons[0]
+
+
+def test_what_is_left_out_is_empty() -> None:
+    fitted = BgNbd(lifetime.Fit(("r", "alpha", "a", "b"), (0.6, 5.0, 0.8, 2.5), (0.0,) * 4, 0.0, 0))
+    (row,) = lifetime._expectations(1, fitted, customer(2, 30.43, 38.86), 7.0, [30, 90]).to_pylist()
+    of = ("expected_purchases_365d", "purchases_365d_low", "purchases_365d_high")
+    assert [row[name] for name in of] == [None] * 3
+    assert row["expected_purchases_90d"] > row["expected_purchases_30d"] > 0
 
 
 @pytest.mark.parametrize(
