@@ -59,6 +59,28 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
 
 
+def rows_of(contract: Contract, files: Sequence[str | Path]) -> str:
+    """A SELECT of a contract's columns over its data files.
+
+    A column that the contract did not have when the oldest of them was written is empty in that file.
+    """
+    import pyarrow.parquet as pq
+
+    names = ", ".join(f'"{name}"' for name in contract.names)
+    source = f"read_parquet([{', '.join(map(file_literal, files))}], hive_partitioning = false"
+    with suppress(OSError, pa.ArrowException):  # what is gone or broken is told by whoever reads it
+        if not set(contract.names) <= set(pq.read_schema(min(files, key=str)).names):
+            both = f"select * from {source}, union_by_name = true) union all by name {_nothing(contract)}"
+            return f"select {names} from ({both})"
+    return f"select {names} from {source})"
+
+
+def _nothing(contract: Contract) -> str:
+    """No row, in the contract's columns."""
+    columns = ", ".join(f'cast(null as {c.type}) as "{c.name}"' for c in contract.columns)
+    return f"select {columns} where false"
+
+
 def refusal(what: str, sql: str, error: Exception) -> KantaError:
     """What the engine's error says; of a file it could not read or write the file, not the SQL."""
     if isinstance(error, duckdb.IOException) or "magic bytes" in str(error):
@@ -287,13 +309,7 @@ class Engine:
         """Makes files readable as the contract's table; no files: an empty table of its columns."""
         self._schema_of(contract.name)
         self._files.update(str(file) for file in files)
-        if files:
-            listed = ", ".join(map(file_literal, files))
-            names = ", ".join(f'"{name}"' for name in contract.names)
-            body = f"select {names} from read_parquet([{listed}], hive_partitioning = false)"
-        else:
-            columns = ", ".join(f'cast(null as {c.type}) as "{c.name}"' for c in contract.columns)
-            body = f"select {columns} where false"
+        body = rows_of(contract, files) if files else _nothing(contract)
         self._view(contract.name, body)
 
     def define(self, name: str, sql: str, parameters: Parameters | None = None) -> None:

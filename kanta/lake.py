@@ -460,6 +460,10 @@ class Lake:
         if snapshot is None:
             self.catalog.drop_table(contract.name)
             return self._create(contract), False
+        if not set(contract.names) <= set(table.schema().column_names):  # the contract has gained a column since
+            with table.update_schema() as update:
+                update.union_by_name(_schema(contract))
+            table = self.catalog.load_table(contract.name)
         if table.metadata.current_snapshot_id != snapshot:
             table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot).commit()
             table = self.catalog.load_table(contract.name)

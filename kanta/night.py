@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from kanta import checksums, landing, models, programme, quality
 from kanta.contracts import contract_of
-from kanta.engine import Engine, file_literal, literal
+from kanta.engine import Engine, literal, rows_of
 from kanta.home import Home
 from kanta.lake import Lake, State
 
@@ -289,7 +289,7 @@ class Night:
     def merge(self, table: str, files: list[Path]) -> None:
         """Writes what some of a table's files hold as one file for each partition."""
         version, directory = self._next(table)
-        written = self.engine.write(contract_of(table), _rows_of(files), directory)
+        written = self.engine.write(contract_of(table), rows_of(contract_of(table), files), directory)
         self._add(table, version, written, files)
 
     def _commit(self, table: str, select: str, values: list[Any], day: date | None = None) -> int:
@@ -303,7 +303,7 @@ class Night:
         if mixed:  # what they hold of other days stays
             self.lake.files(table, self.state)
             days = ", ".join(literal(day) for day in values)
-            others = f"{_rows_of(mixed)} where {contract.partition} not in ({days})"
+            others = f"{rows_of(contract, mixed)} where {contract.partition} not in ({days})"
             rest = self.engine.write(contract, others, directory / "rest", month=month)
         return self._add(table, version, files, [*whole, *mixed], rest)
 
@@ -340,10 +340,6 @@ def _moved(file: Path, directory: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(file, target)
     return target
-
-
-def _rows_of(files: Iterable[Path]) -> str:
-    return f"select * from read_parquet([{', '.join(map(file_literal, files))}], hive_partitioning = false)"
 
 
 def _rows(file: Path) -> int:

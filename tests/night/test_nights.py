@@ -9,14 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.table import Transaction
 
-from kanta import loyalty, night, quality, reading, slices, verify
+from kanta import contracts, loyalty, night, quality, reading, slices, verify
 from kanta.home import Home
 from kanta.lake import Lake, State
 from tests.conftest import NoJudge
@@ -54,6 +56,30 @@ def test_running_a_night_again_changes_nothing(whole: Home, no_judge: NoJudge) -
     night.run(whole, DAYS[2], DAYS[2], judge=no_judge)
     assert (Lake(whole).head().of_the_night(), [p.name for p in Lake(whole).publications()]) == before
     assert {path.name for path in whole.outbox.glob("*/1050/*")} == {"00000001"}
+
+
+def test_a_home_from_before_a_contract_gained_columns_goes_on(
+    home: Home, no_judge: NoJudge, whole: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = contracts.contract_of("sales.documents")
+    fewer = tuple(column for column in contract.columns if column.name != "voided_by")
+    history.write(home, only=DAYS[0])
+    night.run(home, DAYS[0], DAYS[0], judge=no_judge)
+    lake = Lake(home)
+    for number, file in enumerate(lake.files(contract.name, lake.head())):
+        pq.write_table(
+            pq.read_table(file, partitioning=None).drop_columns("voided_by"), home.root / f"{number}.parquet"
+        )
+        lake.rewrite(contract.name, file, home.root / f"{number}.parquet")
+    with monkeypatch.context() as before:
+        before.setitem(contracts.lake(), contract.name, replace(contract, columns=fewer))
+        lake.tell_iceberg_again([contract.name])
+    for day in DAYS[1:]:
+        history.write(home, only=day)
+        night.run(home, day, day, judge=no_judge)
+    assert history.contents(home) == history.contents(whole)
+    assert [(r.about, r.examples) for r in verify.verify(home, everything=True) if r.breaches] == []
+    assert "voided_by" in Lake(home).catalog.load_table(contract.name).schema().column_names
 
 
 @pytest.mark.usefixtures("without_iceberg")
