@@ -22,6 +22,7 @@ from kanta.programme import when
 _REFERENCE = (
     "call_center._channels",
     "call_center._coupons",
+    "call_center._coupon_spellings",
     "call_center._products",
     "call_center._programme",
 )

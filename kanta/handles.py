@@ -8,6 +8,7 @@ nobody can foresee and then takes its place. The root itself is the operator's: 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import secrets
@@ -100,7 +101,9 @@ def read(handle: int, name: str) -> bytes:
         return file.read()
 
 
-def write(handle: int, name: str, content: bytes, ready: Callable[[int], None] | None = None) -> os.stat_result:
+def write(
+    handle: int, name: str, content: bytes | IO[bytes], ready: Callable[[int], None] | None = None
+) -> os.stat_result:
     """Puts a file there, whole, in the place of whatever bears the name; returns how it stands. Raises OSError.
 
     It is ours alone (mode 600) unless ``ready``, given the open file, makes it otherwise. Not synced.
@@ -108,7 +111,7 @@ def write(handle: int, name: str, content: bytes, ready: Callable[[int], None] |
     fresh = f".kanta-{secrets.token_hex(16)}.part"
     try:
         with os.fdopen(os.open(fresh, _FRESH, 0o600, dir_fd=handle), "wb") as file:
-            file.write(content)
+            shutil.copyfileobj(io.BytesIO(content) if isinstance(content, bytes) else content, file)
             file.flush()
             if ready:
                 ready(file.fileno())

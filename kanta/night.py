@@ -548,15 +548,15 @@ def _open_matters(home: Home, nights: Sequence[date], before: int) -> dict[str, 
     """What the nights asked for leave to look at.
 
     ``open_quarantine``: all that stands open in quarantine; ``set_aside``: what of it is dated in these nights or came
-    since the change ``before``; ``doubles``: their receipts that came under two ids; ``missing``: store-days that
-    settings.yaml expects.
+    since the change ``before``; ``doubles``: their members' receipts that came under two ids; ``missing``: store-days
+    that settings.yaml expects.
     """
     lake = Lake(home)
     state = lake.published()
     asked = {"first": nights[0], "last": nights[-1], "before": before}
     with Engine(lake.root / "work", shared=True) as engine:
         reader = Night(home, lake, engine, "reading", state, state.night)
-        reader.attach("ops.quarantine", "ops.drops", "ops.receipt_checks")
+        reader.attach("ops.quarantine", "ops.drops", "ops.receipt_checks", "sales.transactions")
         waiting = int(engine.value("select count(*) from ops.quarantine where status = 'open'"))
         set_aside = int(
             engine.value(
@@ -566,8 +566,11 @@ def _open_matters(home: Home, nights: Sequence[date], before: int) -> dict[str, 
             )
         )
         doubles = engine.rows(
-            "select expected, found from ops.receipt_checks where rule = 'double'"
-            " and business_date between $first and $last order by all",
+            # Those of nobody are told in ops.receipt_checks alone: no member's points depend on them.
+            "select expected, found from ops.receipt_checks as checks"
+            " inner join sales.transactions as receipts on checks.transaction_id = receipts.transaction_id"
+            " where rule = 'double' and coalesce(receipts.loyalty_card_id, receipts.customer_id) is not null"
+            " and checks.business_date between $first and $last order by all",
             {"first": nights[0], "last": nights[-1]},
         )
         taken = {drop for (drop,) in engine.rows("select drop_id from ops.drops where accepted_revision > 0")}

@@ -139,7 +139,7 @@ class AnalystsFile:
         with self._engine.at_once():
             Night(self._home, self._lake, self._engine, "reading", state, state.night).attach(*names())
             # What lives in this process only, relations of the programme and what calls our functions, goes in as rows.
-            called = [name for name in names() if name in models() and "folded(" in models()[name].sql]
+            called = [name for name, model in models().items() if "folded(" in model.sql]
             for name in [*RELATIONS, "loyalty._replaced", *called]:
                 if self._engine.has(name):
                     self._engine.keep(name)

@@ -137,7 +137,7 @@ def cancel(home: Home, database: str, job: str, sequence: int) -> list[Session]:
     return [session]
 
 
-def erased(home: Home, accounts: Collection[str], refused: list[str]) -> list[Session]:
+def erased(home: Home, accounts: Collection[str], refused: list[str] | None = None) -> list[Session]:
     """Takes every package that may hold these customers out of the outbox; the next one of its line is full.
 
     Call it once the lake has blanked them (spec 3-customers, rule 10). A package holds a customer if its database
@@ -145,7 +145,7 @@ def erased(home: Home, accounts: Collection[str], refused: list[str]) -> list[Se
     looked into is added to ``refused``, its packages count as there.
     """
     rules, day = view.rules(home), Lake(home).published().night
-    outbox = transport.outbox(home)
+    outbox, refused = transport.outbox(home), [] if refused is None else refused
     jobs = [job for job, datasets in rules.jobs.items() if "customers" in datasets]
     with sending.alone(home, None):  # what others are about to send may hold them, too
         lines = [

@@ -147,8 +147,12 @@ class Folders:
     def _put(self, above: str, name: str, content: bytes) -> None:
         # Not synced: what a machine that went down has left broken, its store refuses by its hash and says so.
         with handles.folder(self.root, above, self._make) as folder:
-            status = handles.write(folder, name, content, partial(self._share, SHARED_FILE))
-        _check_size(f"{above}/{name}", status.st_size, content)
+            with _opened(content) as source:
+                handles.write(folder, name, source, partial(self._share, SHARED_FILE))
+            arrived = None
+            with suppress(FileNotFoundError):  # a file system may say that it renamed, and have not
+                arrived = os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+        _check_size(f"{above}/{name}", arrived, content)
 
     def _make(self, folder: int, name: str) -> None:
         handles.made(folder, name)

@@ -248,8 +248,8 @@ def oddities(shop: Shop) -> list[Blemish]:
     return [
         Blemish("old_till", "kept", old.business_date, old, why, None, "lines", old.rows["lines"][0], None),
         Blemish(
-            *("formula_name", "quarantine", hq.business_date, hq, "a name that a spreadsheet would run", "transaction"),
-            *("customers", person, "HQ-FORMULA"),
+            *("formula_name", "kept", hq.business_date, hq, "a name that a spreadsheet would run", None),
+            *("customers", person, None),
         ),
     ]
 

@@ -81,18 +81,20 @@ def facts() -> dict[str, list[Row]]:
         customer, card = f"K{number:04d}", f"C{number:04d}"
         home = chance.choice(["S1", "S1", "S2", "S3"])
         day, every = FIRST + timedelta(days=chance.randrange(60)), chance.choice([4, 9, 20, 45])
-        stops = NIGHT - timedelta(days=chance.choice([0, 0, 0, 30, 70, 110]))
-        while day <= stops:
+        leaves, spends = chance.betavariate(1, 8), chance.gammavariate(3, 12)  # so that a lifetime can be fitted
+        stays_on = True
+        while day <= NIGHT and stays_on:
             sales.append(
                 {
                     "transaction_id": f"T{len(sales):05d}", "channel_id": home,
                     "business_date": day, "posted_date": day,
                     "type": "sale", "customer_id": customer if number % 2 else None, "loyalty_card_id": card,
-                    "currency": "USD", "net_amount": Decimal(chance.randint(300, 9000)) / 100,
+                    "currency": "USD", "net_amount": Decimal(int(spends * chance.gammavariate(6, 20)) + 100) / 100,
                     **dict.fromkeys(AMOUNTS, Decimal(0)), "drop_id": "d",
                 }
             )  # fmt: skip
             day += timedelta(days=1 + int(chance.expovariate(1 / every)))
+            stays_on = chance.random() >= leaves
         points = Decimal(chance.randint(1, 900))
         same = {"card_id": card, "program_id": "club"}
         lot = {

@@ -192,7 +192,7 @@ def test_a_transport_that_lies_about_a_rename_is_found_out(
     if url.startswith("s3:"):
         pytest.skip("an object is put whole: nothing is renamed")
     place = _impatient(transport.open_place(Home(tmp_path), url))
-    monkeypatch.setattr("os.replace", lambda *_: None)
+    monkeypatch.setattr("os.replace", lambda *_, **__: None)
     monkeypatch.setattr(paramiko.SFTPClient, "posix_rename", lambda *_: None)
     with pytest.raises(OSError, match="manifest"):
         place.upload(b"{}", "S001/manifest.json")

@@ -30,7 +30,7 @@ select
     lines.tax_amount,
     lines.delivery_mode,
     lines.catalog_id,
-    coalesce(coupons.coupon_code, folded(lines.coupon_code)) as coupon_code,
+    spellings.coupon_code,
     lines.price_overridden,
     lines.cost_price,
     lines.original_order_id,
@@ -41,5 +41,5 @@ from orders
 inner join lines
     on orders.order_id = lines.order_id
     and orders.drop_id = lines.drop_id
-left join call_center._coupons as coupons
-    on folded(lines.coupon_code) = coupons.code
+left join call_center._coupon_spellings as spellings
+    on lines.coupon_code = spellings.spelling

@@ -35,7 +35,7 @@ select
     lines.quantity,
     lines.unit_price,
     lines.net_amount,
-    coalesce(coupons.coupon_code, folded(lines.coupon_code)) as coupon_code,
+    spellings.coupon_code,
     lines.price_overridden,
     lines.cost_price,
     lines.shipped_date,
@@ -54,5 +54,5 @@ inner join lines
     and orders.drop_id = lines.drop_id
 left join products
     on lines.product_id = products.product_id
-left join call_center._coupons as coupons
-    on folded(lines.coupon_code) = coupons.code
+left join call_center._coupon_spellings as spellings
+    on lines.coupon_code = spellings.spelling
