@@ -202,6 +202,12 @@ def test_a_night_that_would_leave_a_lot_open_is_not_published_and_a_replay_mends
         publish(home, morrow, no_judge)
     assert Lake(home).published().business_date == LAST
 
+    Lake(home).publish(morrow)  # as the code before did
+    found = {result.name: result.examples for result in verify.verify(home) if result.breaches}
+    assert [row[1:3] for row in found["2_no_open_lot_has_run_out"]] == [
+        (f"earn:T-plain-{LAST.day - RUN_OUT}:1:base", f"plain-{LAST.day - RUN_OUT}")
+    ]
+
     assert replay.replay(home, dry_run=False).breaches > 0
     assert Lake(home).published().business_date == morrow
     due = {key: points for key, points in held.items() if key[1] >= morrow}
@@ -211,6 +217,10 @@ def test_a_night_that_would_leave_a_lot_open_is_not_published_and_a_replay_mends
     entries = [row for row in table(home, "loyalty.entries") if row["card_id"] == f"plain-{LAST.day - RUN_OUT}"]
     (expired,) = [row for row in entries if row["entry_type"] == "expire"]
     assert (expired["entry_date"], expired["posted_date"], expired["points"]) == (morrow, morrow, Decimal(-40))
+
+    work_night(home, morrow + timedelta(days=1))  # goes on from what the replay left
+    assert open_lots(home) == {}
+    assert breaches(home) == []
 
 
 def test_facts_of_a_drop_that_was_taken_before_its_day_count_on_their_own_date(home: Home) -> None:
