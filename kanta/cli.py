@@ -196,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
 
     quarantine = group("quarantine", "rows and files that were refused")
     listed = command("list", _quarantine_list, "what was set aside and why", quarantine)
-    listed.add_argument("--status", choices=("open", "released", "all"), default="open")
+    listed.add_argument("--status", choices=("open", "released", "dismissed", "superseded", "all"), default="open")
     show = command("show", _quarantine_show, "one of them, with the row as it came", quarantine)
     show.add_argument("id")
     release = command("release", _quarantine_release, "put it through again, corrected", quarantine)
@@ -204,6 +204,13 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument(
         "--set", action="append", default=[], metavar="COLUMN=VALUE", help="a corrected value (may be repeated)"
     )
+
+    dismiss = command("dismiss", _quarantine_dismiss, "close what will not be released", quarantine)
+    dismiss.add_argument("id", nargs="*", metavar="ID", help="a row, or transaction/card/reason")
+    dismiss.add_argument("--reason", required=True, metavar="TEXT", help="why; kept with the decision")
+    dismiss.add_argument("--rule", help="only what this rule set aside, or effects on points of this reason")
+    dismiss.add_argument("--source", help="only of this store, call center or head office")
+    dismiss.add_argument("--date", type=_date, metavar="DATE", help="only of this business date")
 
     customers = group("customers", "the customer master")
     erase = command("erase", _customers_erase, "blank a customer's person everywhere under the home", customers)
@@ -417,8 +424,9 @@ def _tiers_reevaluate(options: argparse.Namespace) -> int:
 def _quarantine_list(options: argparse.Namespace) -> int:
     from kanta import quarantine
 
-    rows = quarantine.listed(Home.default(), None if options.status == "all" else options.status)
-    effects = quarantine.effects(Home.default())
+    status = None if options.status == "all" else options.status
+    rows = quarantine.listed(Home.default(), status)
+    effects = quarantine.effects(Home.default(), status)
     if options.json:
         print(json.dumps(rows + effects, default=str))
     else:
@@ -431,6 +439,19 @@ def _quarantine_show(options: argparse.Namespace) -> int:
 
     row = quarantine.one(Home.default(), options.id)
     print(json.dumps(row, default=str, indent=None if options.json else 1))
+    return DONE
+
+
+def _quarantine_dismiss(options: argparse.Namespace) -> int:
+    from kanta import quarantine
+
+    closed = quarantine.dismiss(
+        Home.default(), options.id, options.reason, rule=options.rule, source=options.source, day=options.date
+    )
+    if options.json:
+        print(json.dumps(closed, default=str))
+    elif not options.quiet:
+        print(f"{len(closed):,} dismissed: kanta quarantine list --status dismissed")
     return DONE
 
 

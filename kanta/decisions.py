@@ -1,4 +1,5 @@
-"""What people decide about points: tiers evaluated again, exceptions released. Recorded once, replayed for ever.
+"""What people decide about points: tiers evaluated again, exceptions released or dismissed. Recorded once, replayed
+for ever.
 
 A decision is a row of ``ops.decisions``; the loyalty stage reads it like any other fact and works out what it changes.
 Rules: spec 2-loyalty sections 6 and 7.
@@ -7,6 +8,7 @@ Rules: spec 2-loyalty sections 6 and 7.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,19 +18,30 @@ from kanta import loyalty
 from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.lake import Lake
-from kanta.night import stage
+from kanta.night import Night, stage
 from kanta.publishing import publish
-from kanta.reading import open_lake
+from kanta.reading import rows_of
 
 Row = dict[str, Any]
 
 #: Exceptions whose effect can be posted all the same. The others wait for a fact: a card, an original, a rate, points.
 RELEASABLE = (
-    "blocked_card", "no_tender_card", "customer_pending", "enrollment_blocked", "not_redeemable", "no_rule",
-    "second_tender", "refund_unmatched",
+    "blocked_card", "no_tender_card", "card_number", "no_loyalty_tender", "customer_pending",
+    "enrollment_blocked", "not_redeemable", "no_rule", "second_tender", "refund_unmatched",
 )  # fmt: skip
 
-_ID = "transaction_id || '/' || coalesce(card_id, '') || '/' || reason"
+#: A transfer, adjustment or activity is no document of sales; head office is its source.
+_EXCEPTIONS = """
+select
+    exceptions.transaction_id || '/' || coalesce(exceptions.card_id, '') || '/' || exceptions.reason as exception_id,
+    exceptions.* replace (coalesce(exceptions.status, 'open') as status),
+    coalesce(split_part(documents.drop_id, '/', 3), 'hq') as source
+from loyalty.exceptions as exceptions
+left join sales.transactions as documents
+    on exceptions.transaction_id = documents.transaction_id
+where coalesce($id = exception_id, true)
+order by exceptions.business_date, exception_id
+"""
 
 
 def reevaluate(home: Home, day: date, card: str | None = None) -> dict[str, int]:
@@ -43,31 +56,25 @@ def reevaluate(home: Home, day: date, card: str | None = None) -> dict[str, int]
         raise BadArguments(
             f"{day} is not published yet", where=f"published through {last}", next_step=f"kanta run --date {day}"
         )
-    if card is not None and not _rows(home, "reference.loyalty_cards", "card_id = $value", card):
+    if card is not None and not rows_of(
+        home, ["reference.loyalty_cards"], "select 1 from reference.loyalty_cards where card_id = $card", {"card": card}
+    ):
         raise BadArguments(
             f"There is no loyalty card {card}",
             where="reference.loyalty_cards",
             next_step='kanta query "select card_id from reference.loyalty_cards limit 10"',
         )
     name = f"reevaluation {day} {card or 'everyone'}"
-    log = _decide(home, "reevaluation", name, {"date": day.isoformat(), "card_id": card})
+    log = _decide(home, "reevaluation", {name: {"date": day.isoformat(), "card_id": card}})
     return {"accounts": log["accounts"], "accounts_again": log["accounts_again"]}
 
 
-def exceptions(home: Home) -> list[Row]:
-    """The exceptions a release would post, oldest first, each with the ``exception_id`` that names it."""
+def exceptions(home: Home, identifier: str | None = None) -> list[Row]:
+    """All exceptions, oldest first, each with its ``exception_id`` (transaction/card/reason) and the ``source`` of its
+    document; or that of ``identifier``."""
     if Lake(home).published().business_date is None:
         return []
-    listed = ", ".join(f"'{reason}'" for reason in RELEASABLE)
-    return _rows(home, "loyalty.exceptions", f"reason in ({listed}) and $value = ''", "")
-
-
-def find(home: Home, identifier: str) -> Row | None:
-    """The exception of this id (transaction/card/reason), or None."""
-    if Lake(home).published().business_date is None:
-        return None
-    found = _rows(home, "loyalty.exceptions", f"{_ID} = $value", identifier)
-    return found[0] if found else None
+    return rows_of(home, ["loyalty.exceptions", "sales.transactions"], _EXCEPTIONS, {"id": identifier})
 
 
 def release(home: Home, exception: Row) -> str:
@@ -82,29 +89,47 @@ def release(home: Home, exception: Row) -> str:
             where=f"loyalty.exceptions {identifier}",
             next_step=f"kanta explain transaction {exception['transaction_id']}",
         )
-    content = {"transaction_id": exception["transaction_id"], "card_id": exception["card_id"], "reason": reason}
-    _decide(home, "release", f"release {identifier}", content)
-    left = find(home, identifier)
-    if left is not None:
-        return f"{identifier} is released, but something else is in its way: {left['detail']}"
+    _decide(home, "release", {f"release {identifier}": _content(exception)})
+    if left := exceptions(home, identifier):
+        return f"{identifier} is released, but something else is in its way: {left[0]['detail']}"
     return f"{identifier} is released and posted: kanta explain transaction {exception['transaction_id']}"
 
 
-def _decide(home: Home, kind: str, name: str, content: dict[str, str | None]) -> dict[str, Any]:
-    with stage(home, "loyalty", Lake(home).published().night) as night:
-        night.attach("ops.decisions")
+def dismiss(home: Home, dismissed: Sequence[Row], why: str) -> None:
+    """Closes exceptions whose effect will not be posted: they stand, ``dismissed``; no points move. Publishes it."""
+    if dismissed:
+        contents = {f"dismiss {found['exception_id']}": _content(found) | {"why": why} for found in dismissed}
+        _decide(home, "dismissal", contents)
+
+
+def record(night: Night, kind: str, contents: Mapping[str, Mapping[str, Any]]) -> None:
+    """Adds decisions, each under its name and how often that was decided before."""
+    night.attach("ops.decisions")
+    rows = []
+    for name, content in contents.items():
         known = night.engine.value(
-            "select count(*) from ops.decisions where starts_with(decision_id, $name)", {"name": name}
+            "select count(*) from ops.decisions where starts_with(decision_id, $name)", {"name": f"{name} #"}
         )
-        row = {
-            "decision_id": f"{name} #{known + 1}",
-            "kind": kind,
-            "recorded_on": night.business_date,
-            "content": json.dumps(content),
-            "seq": night.seq,
-        }
-        night.engine.register("ops._decided", pa.Table.from_pylist([row]))
-        night.append("ops.decisions", "select * from ops._decided")
+        rows.append(
+            {
+                "decision_id": f"{name} #{known + 1}",
+                "kind": kind,
+                "recorded_on": night.business_date,
+                "content": json.dumps(content),
+                "seq": night.seq,
+            }
+        )
+    night.engine.register("ops._decided", pa.Table.from_pylist(rows))
+    night.append("ops.decisions", "select * from ops._decided")
+
+
+def _content(exception: Row) -> dict[str, str | None]:
+    return {name: exception[name] for name in ("transaction_id", "card_id", "reason")}
+
+
+def _decide(home: Home, kind: str, contents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    with stage(home, "loyalty", Lake(home).published().night) as night:
+        record(night, kind, contents)
         loyalty.work_out(night)
         log = night.log
     publish(home, night.business_date)
@@ -114,12 +139,3 @@ def _decide(home: Home, kind: str, name: str, content: dict[str, str | None]) ->
 def _published(home: Home) -> None:
     if Lake(home).published().business_date is None:
         raise BadArguments("Nothing is published here yet", where=str(home.root), next_step="kanta run --date D")
-
-
-def _rows(home: Home, table: str, condition: str, value: str) -> list[Row]:
-    engine, _ = open_lake(home, [table])
-    with engine:
-        name = f"{_ID} as exception_id, * " if table == "loyalty.exceptions" else "* "
-        result = engine.execute(f"select {name}from {table} where {condition} order by all", {"value": value})
-        columns = [column[0] for column in result.description or []]
-        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]

@@ -43,6 +43,7 @@ _SCOPE = (
     "loyalty._activities",
     "loyalty._overrides",
     "loyalty._releases",
+    "loyalty._dismissals",
     "loyalty._reevaluations",
     "loyalty._new_versions",
     "loyalty._withdrawn_cards",

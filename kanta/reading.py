@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -56,6 +57,15 @@ def open_lake(
     engine = Engine(lake.root / "work", shared=shared)
     Night(home, lake, engine, "reading", state, night).attach(*tables)
     return engine, state
+
+
+def rows_of(home: Home, tables: list[str], sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a query of ours over these tables gives, as readers see them: a dict for each row."""
+    engine, _ = open_lake(home, tables)
+    with engine:
+        result = engine.execute(sql, parameters)
+        columns = [column[0] for column in result.description or []]
+        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
 
 def hq_names(home: Home) -> HqNames:

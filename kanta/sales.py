@@ -36,11 +36,11 @@ def _set_copies_aside(night: Night) -> None:
     """Sets aside the touched transactions' copies that differ from the one that counts; what differs no more is not
     open any longer."""
     night.attach("ops.quarantine")
-    open_before = {
+    known = {
         (identifier, reason): day
         for identifier, reason, day in night.engine.rows(
             "select quarantine_id, reason, business_date from ops.quarantine"
-            " where rule = 'copy_differs' and status = 'open'"
+            " where rule = 'copy_differs' and status in ('open', 'dismissed')"
             " and record_key in (select document_id from sales._touched where kind = 'transaction')"
         )
     }
@@ -51,8 +51,8 @@ def _set_copies_aside(night: Night) -> None:
         )
         for row in [_set_aside(*found, seq=night.seq)]
     }
-    refused = [row for key, row in differing.items() if key not in open_before]
-    over = {key: day for key, day in open_before.items() if key not in differing}
+    refused = [row for key, row in differing.items() if key not in known]
+    over = {key: day for key, day in known.items() if key not in differing}
     if not refused and not over:
         return
     night.engine.register("ops._copies", pa.Table.from_pylist(refused, QUARANTINE))

@@ -107,7 +107,7 @@ def write_drop(
                 {key: value.replace("{day}", day.isoformat()).replace("{source}", source) for key, value in row.items()}
                 for row in items
             ]
-            data, count = encoded(datasets(feed)[name], filled, fmt), len(filled)
+            data, count = encoded(datasets(feed).get(name), filled, fmt), len(filled)
             name = f"{name}.{fmt}"
         (folder / name).write_bytes(data)
         listed.append({"name": name, "rows": count, "sha256": hashlib.sha256(data).hexdigest()})
@@ -122,11 +122,12 @@ def write_control(folder: Path, control: Mapping[str, object]) -> None:
     (folder / "control.json").write_text(json.dumps(path | dict(control)), encoding="utf-8")
 
 
-def encoded(contract: Contract, items: Sequence[Row], fmt: str) -> bytes:
-    """A dataset's rows as a file of the format; columns no row names are left out."""
+def encoded(contract: Contract | None, items: Sequence[Row], fmt: str) -> bytes:
+    """A dataset's rows as a file of the format; columns no row names are left out. No contract: nobody knows it."""
     form, _, compression = fmt.partition(".")
-    columns = [c.name for c in contract.columns if not c.optional or any(c.name in row for row in items)]
-    columns += sorted({name for row in items for name in row} - set(contract.names))
+    known = contract.columns if contract else ()
+    columns = [c.name for c in known if not c.optional or any(c.name in row for row in items)]
+    columns += sorted({name for row in items for name in row} - {c.name for c in known})
     if form == "csv":
         text = io.StringIO(newline="")
         returns = any("\r" in value for row in items for value in row.values())

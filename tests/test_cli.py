@@ -56,6 +56,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "--from", "2026-01-06", "--to", "2026-01-05"],
         ["run", "--date", "2026-01-05", "--stage", "lunch"],
         ["quarantine", "release", "x", "--set", "nothing"],
+        ["quarantine", "dismiss", "--reason", "none is named"],
     ],
     ids=" ".join,
 )
@@ -91,6 +92,16 @@ def test_a_night_that_set_something_aside_ends_with_3_and_one_that_did_not_with_
     capsys.readouterr()
     assert cli.main(["run", "--date", day, "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["open_quarantine"] == 1
+    assert cli.main(["quarantine", "dismiss", "--source", "S2", "--reason", "the store is closed", "--json"]) == 0
+    (closed,) = json.loads(capsys.readouterr().out)
+    assert (closed["level"], closed["source"]) == ("drop", "S2")
+    assert cli.main(["run", "--date", day, "--json"]) == 0, "what was dismissed needs no look, and is not read again"
+    assert json.loads(capsys.readouterr().out)["open_quarantine"] == 0
+    assert cli.main(["quarantine", "list", "--status", "dismissed", "--json"]) == 0
+    assert [row["quarantine_id"] for row in json.loads(capsys.readouterr().out)] == [closed["quarantine_id"]]
+    assert cli.main(["query", "select content from ops.decisions where kind = 'dismissal'", "--json"]) == 0
+    (decided,) = [json.loads(row["content"]) for row in json.loads(capsys.readouterr().out)]
+    assert decided == {"quarantine_ids": [closed["quarantine_id"]], "why": "the store is closed"}
 
 
 def test_what_is_odd_about_a_drop_is_said_and_kept_and_stops_nothing(

@@ -169,6 +169,15 @@ class Liability(Model):
     """Share of points that is redeemed in the end (0.85), where no older points have lived that long; empty: all."""
 
 
+class CardNumbers(Model):
+    """A range of card numbers, compared as text of one length (spec 7-seeds-whole section 2)."""
+
+    from_: Name = Field(alias="from")
+    """The first, such as "500"."""
+    to: Name
+    """The last, as long as the first."""
+
+
 # Date intervals, programs, tiers
 
 
@@ -742,6 +751,8 @@ class Programme(Model):
     """Kinds of points."""
     liability: Liability = Liability()
     """What is supposed of points owed to members."""
+    card_numbers: tuple[CardNumbers, ...] = ()
+    """Numbers of cards that may pay; empty: all."""
     date_intervals: tuple[DateInterval, ...] = ()
     """Named intervals for tiers."""
     programs: tuple[Program, ...] = ()

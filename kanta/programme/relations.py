@@ -61,6 +61,8 @@ RELATIONS: dict[str, dict[str, str]] = {
     "programme.point_dates": {
         "business_date": "DATE", "reward_point_id": "VARCHAR", "usable_from": "DATE", "expires_on": "DATE",
     },
+    # Numbers of equal length between which, as text, cards may pay; none of a version: all.
+    "programme.card_numbers": {"version": "INTEGER", "first_number": "VARCHAR", "last_number": "VARCHAR"},
     "programme.programs": {"version": "INTEGER", "program_id": "VARCHAR", "pool_related_cards": "BOOLEAN"},
     # everyone: a rule with minimum 0 gives the tier to every card for as long as the version is in force.
     "programme.tiers": {
@@ -183,6 +185,11 @@ def _reward_points(span: Span) -> Rows:
             *(span.number, point.id, point.type, point.currency, unit, point.redeemable, point.redeem_ranking),
             *(_hundredths(point.maximum) or None, point_value(span.version.programme, point)),
         )
+
+
+def _card_numbers(span: Span) -> Rows:
+    for numbers in span.version.programme.card_numbers:
+        yield span.number, numbers.from_, numbers.to
 
 
 def point_value(programme: Programme, point: RewardPoint) -> Decimal | None:
@@ -343,6 +350,7 @@ _BY_VERSION: dict[str, Callable[[Span], Rows]] = {
     "programme.versions": _versions,
     "programme.parameters": _parameters,
     "programme.reward_points": _reward_points,
+    "programme.card_numbers": _card_numbers,
     "programme.programs": _programs,
     "programme.tiers": _tiers,
     "programme.price_groups": _price_groups,

@@ -19,6 +19,7 @@ from kanta.programme.loopholes import loopholes
 from kanta.programme.model import (
     Bound,
     CallCenter,
+    CardNumbers,
     DateInterval,
     Distribution,
     Duration,
@@ -131,6 +132,8 @@ def problems(programme: Programme, effective_from: date | None, *, conditions: b
     yield from _parameters(programme)
     for i, point in enumerate(programme.reward_points):
         yield from _at(("reward_points", i), _reward_point(point))
+    for i, numbers in enumerate(programme.card_numbers):
+        yield from _at(("card_numbers", i), _card_numbers(numbers))
     for i, dates_ in enumerate(programme.date_intervals):
         yield from _at(("date_intervals", i), _date_interval(dates_))
     yield from _programs(programme, effective_from)
@@ -196,6 +199,13 @@ def _reward_point(point: RewardPoint) -> Found:
         ends = ((dates.usable_from(point, day), dates.expires_on(point, day)) for day in _DAYS)
         if all(last is not None and last < first for first, last in ends):
             yield ("expiration",), "ends before vesting: the points could never be used"
+
+
+def _card_numbers(numbers: CardNumbers) -> Found:
+    if len(numbers.from_) != len(numbers.to):
+        yield ("to",), "is not as long as from"
+    elif numbers.to < numbers.from_:
+        yield ("to",), "is before from"
 
 
 def _duration(duration: Duration) -> Found:

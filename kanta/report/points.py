@@ -93,6 +93,7 @@ class Points:
 _EXCEPTIONS = """
 select reason, count(*) filter (where business_date > $previous), count(*)
 from loyalty.exceptions
+where status is distinct from 'dismissed'
 group by reason
 order by count(*) desc, reason
 """

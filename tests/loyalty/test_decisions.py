@@ -37,6 +37,14 @@ def sale(transaction: str, net: str, **more: str) -> dict[str, list[dict[str, An
     }
 
 
+def paid(transaction: str, points: str) -> dict[str, list[dict[str, Any]]]:
+    """A receipt paid with points alone, which earns nothing."""
+    tender = {"type": "loyalty", "loyalty_card_id": "A", "reward_point_id": "points", "points": points}
+    receipt = sale(transaction, points)
+    receipt["tenders"] = [row | tender for row in receipt["tenders"]]
+    return receipt
+
+
 def case(programme: dict[str, Any], landing: dict[str, Any], through: str) -> Case:
     return {"base": "club", "programme": programme, "landing": landing, "through": through}
 
@@ -44,7 +52,7 @@ def case(programme: dict[str, Any], landing: dict[str, Any], through: str) -> Ca
 @pytest.mark.slow
 def test_a_released_tender_is_posted_on_its_own_date_and_then_its_refund_finds_it(home: Home) -> None:
     work(cases("loyalty")["refund-unmatched"], home, each_night=False)
-    assert [row["quarantine_id"] for row in quarantine.effects(home)] == ["R1/A/refund_unmatched", "T1/A/no_rule"]
+    assert [row["quarantine_id"] for row in quarantine.effects(home)] == ["T1/A/no_rule", "R1/A/refund_unmatched"]
     assert "posted" in quarantine.release(home, "T1/A/no_rule", {})
     assert quarantine.effects(home) == [], "the 99 points are taken now, so that giving them back is explained"
     taken = [(r["entry_type"], str(r["points"])) for r in table(home, "loyalty.entries") if r["transaction_id"] != "J1"]
@@ -52,6 +60,68 @@ def test_a_released_tender_is_posted_on_its_own_date_and_then_its_refund_finds_i
     assert nothing_differs(home) == []
     with pytest.raises(BadArguments, match="nothing called"):
         quarantine.release(home, "T1/A/no_rule", {})
+
+
+@pytest.mark.slow
+def test_a_dismissed_effect_moves_no_points_is_open_no_more_and_stays_so_until_it_is_released(home: Home) -> None:
+    work(cases("loyalty")["refund-unmatched"], home, each_night=False)
+    before = table(home, "loyalty.entries")
+    closed = quarantine.dismiss(home, [], "agreed with the store", rule="no_rule", source="S1", day=date(2026, 1, 5))
+    assert [row["exception_id"] for row in closed] == ["T1/A/no_rule"]
+
+    def states() -> dict[str, str]:
+        return {row["reason"]: row["status"] for row in table(home, "loyalty.exceptions")}
+
+    dismissed = {"no_rule": "dismissed", "refund_unmatched": "open"}
+    assert states() == dismissed
+    assert table(home, "loyalty.entries") == before
+    assert [row["quarantine_id"] for row in quarantine.effects(home)] == ["R1/A/refund_unmatched"]
+    assert quarantine.one(home, "T1/A/no_rule")["status"] == "dismissed"
+    # The account is worked out anew, and all of it from nothing.
+    later = {"pos/2026-01-10/S1": sale("T3", "1.00")}
+    deliver(case({}, later, "2026-01-10"), home, later)
+    work_night(home, date(2026, 1, 10))
+    assert states() == dismissed
+    assert nothing_differs(home) == []
+    replay.replay(home, dry_run=False)
+    assert states() == dismissed
+    with pytest.raises(BadArguments, match="nothing called"):
+        quarantine.dismiss(home, ["T1/A/no_rule"], "once more")
+    assert "posted" in quarantine.release(home, "T1/A/no_rule", {})
+    assert states() == {}
+
+
+@pytest.mark.slow
+def test_a_channel_that_takes_no_loyalty_tenders_is_judged_as_it_stood_that_day(home: Home) -> None:
+    worked = case(
+        {},
+        {
+            "hq/2026-01-01/hq": {
+                "loyalty_cards": [{"card_id": "A"}],
+                "channels": [{"channel_id": "S3"}],
+                "loyalty_adjustments": [{"adjustment_id": "J1", "points": "50.00", "date": "2026-01-02"}],
+            },
+            "pos/2026-01-05/S3": paid("T1", "5.00"),
+            "hq/2026-01-06/hq": {"channels": [{"channel_id": "S3", "loyalty_tender": "false"}]},
+            "pos/2026-01-07/S3": paid("T2", "5.00"),
+        },
+        "2026-01-08",
+    )
+    work(worked, home, each_night=True)
+    assert [row["quarantine_id"] for row in quarantine.effects(home)] == ["T2/A/no_loyalty_tender"]
+    assert sums(home, "A") == 45
+    # It comes late that the channel took none from the fourth on.
+    late = {"hq/2026-01-04/hq.late": {"channels": [{"channel_id": "S3", "loyalty_tender": "false"}]}}
+    deliver(case({}, worked["landing"] | late, "2026-01-08"), home, late)
+    work_night(home, date(2026, 1, 9))
+    assert [row["quarantine_id"] for row in quarantine.effects(home)] == [
+        "T1/A/no_loyalty_tender", "T2/A/no_loyalty_tender",
+    ]  # fmt: skip
+    assert sums(home, "A") == 50
+    assert nothing_differs(home) == []
+    assert "posted" in quarantine.release(home, "T2/A/no_loyalty_tender", {})
+    assert sums(home, "A") == 45
+    assert nothing_differs(home) == []
 
 
 @pytest.mark.slow

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from kanta import night
+from kanta import night, quarantine
 from kanta.engine import Engine
+from kanta.errors import BadArguments
 from kanta.home import Home
 from kanta.lake import Lake
 from tests.feed import Row, sale, write_drop
@@ -88,6 +89,43 @@ def test_what_counted_is_set_aside_when_an_earlier_copy_comes_late_and_no_more_w
     aside, counted = worked(home, THIRD)
     assert aside == {"pos/2026-01-06/S1": ("T1", "superseded")}
     assert counted == [("T1", "12.00", "pos/2026-01-06/S1"), ("T2", "10.00", "pos/2026-01-05/S1")]
+
+
+def test_a_copy_that_somebody_dismissed_stays_so_when_its_transaction_comes_again(home: Home) -> None:
+    write_drop(home, "pos", FIRST, "S1", copy("T1"))
+    write_drop(home, "pos", SECOND, "S1", copy("T1", net="12.00"))
+    worked(home, SECOND)
+    Lake(home).publish(SECOND)
+    (row,) = quarantine.listed(home)
+    assert quarantine.dismiss(home, [row["quarantine_id"]], "a test of the till")[0]["rule"] == "copy_differs"
+    write_drop(home, "pos", SECOND, "S3", copy("T1"))
+    aside, _ = worked(home, THIRD)
+    assert aside == {"pos/2026-01-06/S1": ("T1", "dismissed")}
+
+
+def test_the_rows_of_a_record_are_dismissed_together_and_others_stay_open(home: Home) -> None:
+    bad = {name: [*copy("T1")[name], *copy("T2")[name]] for name in copy("T1")}
+    bad["transactions"] = [{**row, "currency": "usd"} for row in bad["transactions"]]
+    write_drop(home, "pos", FIRST, "S1", bad)
+    worked(home, FIRST)
+    Lake(home).publish(FIRST)
+    refused = quarantine.listed(home)
+    assert {(row["record_key"], row["rule"] == "companion") for row in refused} == {
+        (transaction, companion) for transaction in ("T1", "T2") for companion in (True, False)
+    }
+    cause = next(row for row in refused if row["record_key"] == "T1" and row["rule"] != "companion")
+    closed = quarantine.dismiss(home, [cause["quarantine_id"][:12]], "a test of the till")
+    assert {row["record_key"] for row in closed} == {"T1"}
+    assert {row["record_key"] for row in quarantine.listed(home)} == {"T2"}
+    with pytest.raises(BadArguments, match="nothing called"):
+        quarantine.dismiss(home, [cause["quarantine_id"]], "once more")
+    assert quarantine.dismiss(home, [], "none came on that day", day=SECOND) == []
+    assert len(quarantine.dismiss(home, [], "all of that rule", rule=cause["rule"])) == len(refused) - len(closed)
+    assert quarantine.listed(home) == []
+    message = quarantine.release(home, cause["quarantine_id"], {"currency": "USD"})
+    assert "the next run takes them" in message, "what was dismissed by mistake can still be released"
+    _, counted = worked(home, SECOND)
+    assert [transaction for transaction, _, _ in counted] == ["T1"]
 
 
 @pytest.mark.parametrize(("again", "status"), [("10.00", "superseded"), ("13.00", "open")])

@@ -29,5 +29,13 @@ changes as (
     (select * from published except select * from now)
 )
 
-select distinct business_date
+select business_date
 from changes
+
+union
+
+select exceptions.business_date
+from loyalty.exceptions as exceptions
+inner join loyalty._dismissals as dismissals
+    on exceptions.transaction_id = dismissals.document_id
+where dismissals.seq > $since

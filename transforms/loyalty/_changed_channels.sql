@@ -5,7 +5,7 @@ with
 landed_rows as (
     select
         channel_id,
-        row(org_path, time_zone) as content,
+        row(org_path, time_zone, loyalty_tender) as content,
         drop_date,
         drop_id,
         seq

@@ -13,12 +13,14 @@ tenders as (
         tenders.points,
         tenders.rate,
         documents.document_id,
-        documents.channel_id,
-        documents.business_date,
-        documents.version
+        documents.version,
+        not coalesce(channels.loyalty_tender, true) as no_loyalty_tender
     from loyalty._tenders as tenders
     inner join loyalty._documents as documents
         on tenders.document_no = documents.document_no
+    left join reference.channels as channels
+        on documents.channel_id = channels.channel_id
+        and documents.business_date between channels.valid_from and channels.valid_to
     where
         tenders.amount > 0
         and (tenders.points <> 0 or tenders.reward_point_id is null)
@@ -61,6 +63,18 @@ first_points as (
     qualify row_number() over (partition by version order by redeem_ranking nulls last, reward_point_id) = 1
 ),
 
+-- Tenders of card numbers that are ours; a version without ranges asks no number.
+numbered as (
+    select distinct
+        tenders.document_no,
+        tenders.tender_no
+    from tenders
+    inner join programme.card_numbers as numbers
+        on tenders.version = numbers.version
+        and length(tenders.card_id) = length(numbers.first_number)
+        and tenders.card_id between numbers.first_number and numbers.last_number
+),
+
 looked_at as (
     select
         tenders.document_no,
@@ -76,6 +90,9 @@ looked_at as (
         cards.card_id is null as unknown_card,
         cards.refusal,
         cards.card_type = 'no_tender' as no_tender_card,
+        numbered.tender_no is null
+        and tenders.version in (select version from programme.card_numbers) as strange_number,
+        tenders.no_loyalty_tender,
         tenders.reward_point_id is not null and reward_points.reward_point_id is null as unknown_reward_point,
         not coalesce(reward_points.redeemable, true) as not_redeemable
     from tenders
@@ -90,6 +107,9 @@ looked_at as (
         and tenders.tender_no = chosen.tender_no
     left join first_points
         on tenders.version = first_points.version
+    left join numbered
+        on tenders.document_no = numbered.document_no
+        and tenders.tender_no = numbered.tender_no
 ),
 
 reasons as (
@@ -110,7 +130,7 @@ reasons as (
         tender_no,
         document_id,
         card_id,
-        case refusal when 'blocked_card' then 2 when 'customer_pending' then 4 else 5 end as place,
+        case refusal when 'blocked_card' then 2 when 'customer_pending' then 6 else 7 end as place,
         refusal as reason
     from looked_at
     where refusal is not null
@@ -134,7 +154,31 @@ reasons as (
         tender_no,
         document_id,
         card_id,
-        6 as place,
+        4 as place,
+        'card_number' as reason
+    from looked_at
+    where strange_number
+
+    union all
+
+    select
+        document_no,
+        tender_no,
+        document_id,
+        card_id,
+        5 as place,
+        'no_loyalty_tender' as reason
+    from looked_at
+    where no_loyalty_tender
+
+    union all
+
+    select
+        document_no,
+        tender_no,
+        document_id,
+        card_id,
+        8 as place,
         'unknown_reward_point' as reason
     from looked_at
     where unknown_reward_point
@@ -146,7 +190,7 @@ reasons as (
         tender_no,
         document_id,
         card_id,
-        7 as place,
+        9 as place,
         'not_redeemable' as reason
     from looked_at
     where not_redeemable
@@ -158,7 +202,7 @@ reasons as (
         tender_no,
         document_id,
         card_id,
-        8 as place,
+        10 as place,
         case when rate is null then 'missing_rate' else 'no_rule' end as reason
     from looked_at
     where

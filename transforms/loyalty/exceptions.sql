@@ -19,9 +19,14 @@ exceptions as (
 )
 
 select
-    transaction_id,
-    card_id,
-    reason,
-    detail,
-    business_date
+    exceptions.transaction_id,
+    exceptions.card_id,
+    exceptions.reason,
+    exceptions.detail,
+    exceptions.business_date,
+    case when dismissals.document_id is null then 'open' else 'dismissed' end as status
 from exceptions
+left join loyalty._dismissals as dismissals
+    on exceptions.transaction_id = dismissals.document_id
+    and exceptions.reason = dismissals.reason
+    and exceptions.card_id is not distinct from dismissals.card_id

@@ -47,6 +47,7 @@ select
     rows_landed.database,
     rows_landed.data_group,
     rows_landed.customer_mode,
+    rows_landed.loyalty_tender,
     versions.valid_from,
     versions.valid_to
 from rows_landed
