@@ -481,6 +481,8 @@ def run_stage(home: Home, name: str, business_date: date, reporter: Reporter | N
         failed = f"; failed: {', '.join(sent['failed'])}" if sent["failed"] else ""
         failed += f"; {sent['unreachable']}" if "unreachable" in sent else ""
         reporter.say(f"{name:<20} {time.perf_counter() - begun:7.2f} s  {_in_words(sent)}{failed}")
+        for doubted in sent["doubted"][:SHOWN_WARNINGS]:
+            reporter.say(f"{'':<20} not believed: inbox/{doubted} (distribution.acknowledgements)")
         return sent
     begun = time.perf_counter()
     with stage(home, name, business_date) as night:

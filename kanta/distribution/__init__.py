@@ -45,11 +45,12 @@ def groups(home: Home, business_date: date) -> list[str]:
 def run(
     home: Home, business_date: date, progress: Progress | None = None, data_group: str | None = None
 ) -> dict[str, Any]:
-    """:func:`send`, told in numbers; ``failed``: the names of the databases that failed.
+    """:func:`send`, told in numbers; ``failed``: the names of the databases that failed; ``doubted``: the files of the
+    inbox that are not believed, and the reason of each.
 
     ``unreachable``: the place that does not answer, and why; ``waiting``: how many packages wait for it.
     """
-    said: list[str] = []
+    said: dict[str, list[str]] = {}
     sessions = send(home, business_date, data_group, progress, said=said)
     sent = [session for session in sessions if session.state == "available"]
     failed = {session.database for session in sessions if session.state.endswith("_failed")}
@@ -60,7 +61,12 @@ def run(
         "no_data": sum(session.state == "no_data" for session in sessions),
         "applied": sum(session.state == "applied" for session in sessions),
         "failed": sorted(failed),
-    } | ({"waiting": sum(s.state == "started" for s in sessions), "unreachable": said[0]} if said else {})
+        "doubted": said["doubted"],
+    } | (
+        {"waiting": sum(s.state == "started" for s in sessions), "unreachable": said["unreachable"][0]}
+        if said["unreachable"]
+        else {}
+    )
 
 
 def acknowledge(home: Home, business_date: date, databases: Collection[str] | None = None) -> list[Session]:

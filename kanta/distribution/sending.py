@@ -78,15 +78,16 @@ def send(
     data_group: str | None = None,
     progress: Progress | None = None,
     asked: Asked | None = None,
-    said: list[str] | None = None,
+    said: dict[str, list[str]] | None = None,
 ) -> list[Session]:
     """Sends what is published to the stores of a data group (default: all); returns the sessions that moved.
 
     What is sent is the newest publication, which may be of a later night than ``business_date``: dates never go back,
     and what it says is what a store needs. The same publication sent again moves nothing. Groups may be sent by
     several processes at once. It takes the lake's lock itself, shortly: do not call it inside a stage. A store that
-    cannot be served ends as create_failed, the others go on; while a place as a whole does not answer all wait, and
-    ``said`` is told so, once. Raises KantaError when the night is not published yet.
+    cannot be served ends as create_failed, the others go on; while a place as a whole does not answer all wait.
+    ``said`` is told that place (``unreachable``) and the answers of stores that are not believed (``doubted``). Raises
+    KantaError when the night is not published yet.
     """
     moved: dict[tuple[str, str, int], Session] = {}
     packages: Sequence[_Package] | None = None
@@ -99,8 +100,9 @@ def send(
                 night.compare()
                 packages = night.record(night.make(), number)
                 night.upload(packages or ())
-            if said is not None and night.silent:
-                said[:] = [night.silent]
+            if said is not None:
+                said["unreachable"] = [night.silent] if night.silent else []
+                said["doubted"] = [*said.get("doubted", ()), *night.doubted]
         moved |= night.moved
     return [moved[key] for key in sorted(moved)]
 
@@ -172,6 +174,7 @@ class _Night:
         self.purge = 0
         self.kept_from = kept_from(self.rules, self.business_date)
         self.silent = ""
+        self.doubted: list[str] = []
 
     # ── where everybody stands ───────────────────────────────────────────────────────────────────────────────
 
@@ -208,6 +211,7 @@ class _Night:
             ]
             work.waits_for = f"waits for {held_up[0].name}, suspended" if held_up else self.silent
         self.moved |= book.moved
+        self.doubted = book.doubted
         for name, job in gone:
             clear(self.outbox, name, job)
         for line, sequences in old.items():

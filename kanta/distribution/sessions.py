@@ -200,6 +200,7 @@ class Book:
         # People want to know when; nothing is decided by it.
         self._now = datetime.now(UTC)
         self.moved: dict[tuple[str, str, int], Session] = {}
+        self.doubted: list[str] = []
         self._heard: dict[Line, Heard] = {}
         self._ask((), "distribution._also")
         new = steps.attach(stage)
@@ -420,6 +421,8 @@ class Book:
         for name in ("attempt", "status", "reason", "manifest_sha256", "applied_sequence", "applied_manifest_sha256"):
             row[name] = getattr(said, name, None)
         row["reason"] = misnamed or row["reason"]
+        if disbelief:
+            self.doubted.append(f"{place.database}/{place.job}/{misnamed or f'{place.sequence:08d}'}: {disbelief}")
         for name in ("rows", "control_totals"):
             row[name] = json.dumps(getattr(said, name)) if said else None
         self._added["acknowledgements"].append({**row, **self._common})

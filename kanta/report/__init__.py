@@ -50,7 +50,8 @@ SECTIONS = (
 )  # fmt: skip
 
 TABLES = (
-    "distribution.session_states", "loyalty.balances", "loyalty.card_tiers", "loyalty.entries", "loyalty.exceptions",
+    "distribution.acknowledgements", "distribution.session_states", "loyalty.balances",
+    "loyalty.card_tiers", "loyalty.entries", "loyalty.exceptions",
     "ops.checks", "ops.drops", "ops.quarantine", "ops.runs", "programme.calendar", "programme.reward_points",
     "rfm.lifetime_models", "rfm.scores", "rfm.segments", "sales.transactions", *ahead.TABLES, *customers.TABLES,
 )  # fmt: skip
@@ -79,6 +80,7 @@ class Report:
     orders: Orders
     sessions: list[Session]
     silent: list[Silent]
+    doubted: list[tuple[str, str, str]]
     stages: list[Stage]
     pending: list[Finding] = field(default_factory=list)
 
@@ -146,6 +148,7 @@ def _read(night: Night, pending: list[Finding]) -> Report:
         orders=orders.read(night, window.previous),
         sessions=packages.read(window),
         silent=packages.silent(window),
+        doubted=packages.doubted(window),
         stages=times.read(window),
         pending=pending,
     )

@@ -43,6 +43,11 @@ def of(report: Report) -> list[Finding]:
         longest, silent = report.silent[0], {each.database for each in report.silent}
         text = f"{count(len(silent), 'store')} silent, {longest.database} for {count(longest.nights, 'night')}."
         found.append(Finding("warning", text, "packages", "kanta distribution status"))
+    if report.doubted:
+        names = few(dict.fromkeys(f"{database} ({why})" for database, _, why in report.doubted))
+        text = f"{count(len(report.doubted), 'answer')} of stores not believed: {names}."
+        query = 'kanta query "select * from distribution.acknowledgements where disbelief is not null"'
+        found.append(Finding("warning", text, "packages", query))
     if report.missing:
         days = few(f"{source} on {day_}" for source, day_ in report.missing)
         found.append(Finding("warning", f"{count(len(report.missing), 'store-day')} missing: {days}.", "drops"))

@@ -88,3 +88,11 @@ def read(window: Window) -> list[Session]:
 def silent(window: Window) -> list[Silent]:
     """The lines that have not taken packages of earlier nights, the longest silent first."""
     return window.each(Silent, SILENT)
+
+
+def doubted(window: Window) -> list[tuple[str, str, str]]:
+    """Tonight's files of the inbox that are not believed: database, job, and the word that says why."""
+    return window.rows(
+        "select database, job, disbelief from distribution.acknowledgements"
+        " where posted_date = $night and disbelief is not null order by all"
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kanta import distribution
 from kanta.distribution.inbox import Answer, disbelief
 from kanta.distribution.protocol import LAST_ATTEMPT, Acknowledgement, Place
 from kanta.distribution.sessions import Heard, Session
@@ -319,6 +320,17 @@ def test_links_pipes_folders_and_strange_names_in_the_inbox_do_no_harm(chain: Ch
     assert chain.acknowledge() == []  # each is said once
     assert len(disbelieved(chain)) == 6
     assert chain.states() == [(1, "started"), (1, "available")]
+
+
+def test_a_night_says_which_answers_it_does_not_believe(chain: Chain) -> None:
+    chain.has_sent()
+    say(chain, 1)
+    chain.ack(1).rename(chain.ack(1).with_name("1.ack.json"))
+    chain.ack(2).write_text("{")
+    assert distribution.run(chain.home, NIGHT)["doubted"] == [
+        "S001/1050/1.ack.json: name", "S001/1050/00000002: unreadable",
+    ]  # fmt: skip
+    assert distribution.run(chain.home, NIGHT)["doubted"] == [], "each is said once"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -115,7 +115,7 @@ def test_while_a_place_is_dead_its_databases_wait_and_it_is_said_once(
             chain.publish(night)
             told = distribution.run(chain.home, night)
             assert told | {"bytes": 0} == {
-                "packages": 0, "bytes": 0, "no_data": 0, "applied": 0, "failed": [], "waiting": 2,
+                "packages": 0, "bytes": 0, "no_data": 0, "applied": 0, "failed": [], "doubted": [], "waiting": 2,
                 "unreachable": "the outbox does not answer: it does not answer",
             }  # fmt: skip
             assert dead.asked == ["S001/1050"] * 4 + [""]

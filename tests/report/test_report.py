@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kanta import report
+from kanta.contracts import contract_of
 from kanta.errors import BadArguments, KantaError
 from kanta.reading import open_lake
 from kanta.report import drops, showing, tiers
@@ -168,6 +169,17 @@ def test_why_lifetime_value_is_not_published_is_on_the_page(own_nights: Books) -
 def test_packages_show_the_newest_session_failed_ones_first_and_what_the_store_applied(found: report.Report) -> None:
     sessions = [(s.database, s.sequence, s.state, s.applied) for s in found.sessions]
     assert sessions == [("DB2", 1, "apply_failed", None), ("DB1", 2, "available", BEFORE)]
+
+
+def test_answers_of_stores_that_are_not_believed_are_told_in_a_line(own_nights: Books) -> None:
+    answer = dict.fromkeys(contract_of("distribution.acknowledgements").names) | {"job": "1050", "posted_date": NIGHT}
+    answers = [
+        answer | {"database": "DB1", "sequence": sequence, "file_sha256": str(sequence), "disbelief": why, "seq": 9}
+        for sequence, why in ((0, "name"), (1, None), (2, "hash"))
+    ]
+    own_nights.night(NIGHT, {"distribution.acknowledgements": answers})
+    texts = [finding.text for finding in report.of_night(own_nights.home).findings]
+    assert "2 answers of stores not believed: DB1 (hash), DB1 (name)." in texts
 
 
 def test_stages_are_in_the_order_they_ran(found: report.Report) -> None:
