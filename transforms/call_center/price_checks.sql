@@ -38,7 +38,10 @@ lines as (
         lines.net_amount,
         lines.price_overridden,
         lines.cost_price as line_cost,
-        cast(lines.item_cost * rates.rate as decimal(18, 4)) as item_cost,
+        case
+            when abs(cast(lines.item_cost as decimal(38, 4)) * rates.rate) < 1e13
+                then cast(cast(lines.item_cost as decimal(38, 4)) * rates.rate as decimal(18, 4))
+        end as item_cost,
         orders.operator_id,
         orders.version,
         rules.overrides_judged,

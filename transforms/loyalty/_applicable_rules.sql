@@ -48,10 +48,12 @@ select
         when documents.currency = rules.currency or rules.activity <> 'purchase_amount' then 1
         else rates.rate
     end as rate,
+    cast(cast(rates.rate as decimal(38, 8)) * 100000000 as hugeint) as rate_e8,
     worth.document_no is not null and (rules.loyalty_tender = 'no_earn' or worth.unknown) as earns_nothing,
     worth.document_no is not null and rules.loyalty_tender = 'earn_on_rest' as earns_on_rest,
     coalesce(worth.worth, 0) as loyalty_tender_worth,
-    coalesce(worth.unit, 1) as worth_unit
+    coalesce(worth.unit, 1) as worth_unit,
+    coalesce(worth.sale_cents, 0) as sale_cents
 from documents
 inner join enrolments
     on documents.document_no = enrolments.document_no

@@ -108,6 +108,23 @@ rates as (
     where applications.rate is null
 ),
 
+too_large as (
+    select distinct
+        documents.document_id,
+        documents.card_id,
+        'too_large' as reason,
+        'rule ' || rules.rule_id || ': a million million points or more' as detail,
+        documents.business_date
+    from loyalty._rule_points as paid
+    inner join loyalty._applicable_rules as applications
+        on paid.application_no = applications.application_no
+    inner join loyalty._rules as rules
+        on applications.rule_no = rules.rule_no
+    inner join documents
+        on applications.document_no = documents.document_no
+    where paid.units is null
+),
+
 -- Refunds of what a card paid whose account is not worked out again tonight.
 elsewhere as (
     select distinct lines.document_no
@@ -303,6 +320,8 @@ found as (
     select * from originals
     union all by name
     select * from rates
+    union all by name
+    select * from too_large
     union all by name
     select * from refunds
     union all by name

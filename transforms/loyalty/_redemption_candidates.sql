@@ -42,8 +42,11 @@ rules as (
         cast(rules.points_h as hugeint) as rule_points_h,
         cast(reward_points.unit_h as hugeint) as unit_h,
         -- From the tender's currency into the document's, and from there into the rule's.
-        cast(tenders.tender_rate * 100000000 as hugeint)
-        * case when tenders.currency = rules.currency then 1 else cast(rates.rate * 100000000 as hugeint) end as rate,
+        cast(cast(tenders.tender_rate as decimal(38, 8)) * 100000000 as hugeint)
+        * case
+            when tenders.currency = rules.currency then 1
+            else cast(cast(rates.rate as decimal(38, 8)) * 100000000 as hugeint)
+        end as whole_rate,
         cast(100000000 as hugeint)
         * case when tenders.currency = rules.currency then 1 else 100000000 end as rate_unit
     from tenders
@@ -127,9 +130,13 @@ expected as (
         rules.unit_h,
         rules.points_h * rules.per_milli * rules.rate_unit as taken,
         rules.per_milli * rules.rate_unit as denominator,
-        rules.amount_milli * rules.rate * rules.rule_points_h as due
+        rules.amount_milli * rules.whole_rate * rules.rule_points_h as due
     from rules
-    where rules.type = 'payment_by_amount'
+    where
+        rules.type = 'payment_by_amount'
+        -- What is beyond exact counting (38 digits) agrees with no rule.
+        and cast(rules.points_h as double) * rules.per_milli * rules.rate_unit < 1e37
+        and cast(rules.amount_milli as double) * rules.whole_rate * rules.rule_points_h < 1e37
 
     union all
 

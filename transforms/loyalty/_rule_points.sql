@@ -1,7 +1,8 @@
 -- What each rule pays for a document, rounded once, in units of the reward point (whole points, or cents).
 -- grain: application_no, direction
 -- why: exact fractions of whole numbers up to the one rounding (spec 2-loyalty section 3, steps 4 to 7): the activity is
--- numerator / denominator in units of the rule's per, and below one of them the rule pays nothing.
+-- numerator / denominator in units of the rule's per, and below one of them the rule pays nothing. Units empty: they come
+-- to a million million points or more, which no receipt earns.
 with
 
 activities as (
@@ -16,62 +17,67 @@ activities as (
         direction
 ),
 
-paid as (
-    select
-        document_no,
-        cast(sum(net_amount + tax_amount) * 100 as hugeint) as sale_cents
-    from loyalty._lines
-    where kind = 'sale'
-    group by document_no
-),
-
-fractions as (
+applied as (
     select
         activities.application_no,
         activities.direction,
         activities.activity_milli,
         activities.net_milli,
+        rules.activity,
         rules.points_h,
         rules.scaling,
         rules.reward_point_type,
         rules.quantity_rounding,
         cast(rules.unit_h as hugeint) as unit_h,
+        cast(rules.per_milli as hugeint) as per_milli,
+        case when applications.rate = 1 then 1 else applications.rate_e8 end as whole_rate,
+        case when applications.rate = 1 then 1 else 100000000 end as rate_unit,
         case
-            when rules.activity = 'transaction_count'
-                then case when activities.net_milli > 0 then cast(1000 as hugeint) else 0 end
-            when applications.rate = 1 and not applications.earns_on_rest then activities.activity_milli
-            else
-                activities.activity_milli
-                * case when applications.rate = 1 then 1 else cast(applications.rate * 100000000 as hugeint) end
-                * case
-                    when applications.earns_on_rest and activities.direction = 1
-                        then greatest(
-                            coalesce(paid.sale_cents, 0) * applications.worth_unit - applications.loyalty_tender_worth, 0
-                        )
-                    else 1
-                end
-        end as numerator,
-        case
-            when rules.activity = 'transaction_count' or applications.rate = 1 and not applications.earns_on_rest
-                then cast(rules.per_milli as hugeint)
-            else
-                cast(rules.per_milli as hugeint)
-                * case when applications.rate = 1 then 1 else 100000000 end
-                * case
-                    when applications.earns_on_rest and activities.direction = 1 and paid.sale_cents > 0
-                        then paid.sale_cents * applications.worth_unit
-                    else 1
-                end
-        end as denominator
+            when applications.earns_on_rest and activities.direction = 1
+                then applications.sale_cents * applications.worth_unit
+        end as whole,
+        applications.loyalty_tender_worth
     from activities
     inner join loyalty._applicable_rules as applications
         on activities.application_no = applications.application_no
     inner join loyalty._rules as rules
         on applications.rule_no = rules.rule_no
-    left join paid
-        on applications.document_no = paid.document_no
-        and applications.earns_on_rest
     where applications.rate is not null
+),
+
+-- The share that points did not pay; of a receipt beyond 36 digits in fewer places.
+shares as (
+    select
+        *,
+        case
+            when cast(activity_milli as double) * whole_rate * whole * points_h > 1e36
+                then cast(ceil(cast(activity_milli as double) * whole_rate * whole * points_h / 1e36) as hugeint)
+            else 1
+        end as coarse
+    from applied
+),
+
+fractions as (
+    select
+        application_no,
+        direction,
+        activity_milli,
+        net_milli,
+        points_h,
+        scaling,
+        reward_point_type,
+        quantity_rounding,
+        unit_h,
+        case
+            when activity = 'transaction_count' then case when net_milli > 0 then cast(1000 as hugeint) else 0 end
+            when whole is null then activity_milli * whole_rate
+            else activity_milli * whole_rate * (greatest(whole - loyalty_tender_worth, 0) // coarse)
+        end as numerator,
+        case
+            when activity = 'transaction_count' then per_milli
+            else per_milli * rate_unit * case when whole > 0 then greatest(whole // coarse, 1) else 1 end
+        end as denominator
+    from shares
 ),
 
 scaled as (
@@ -88,6 +94,21 @@ scaled as (
         case when scaling = 'whole_units' then cast(1 as hugeint) else denominator end as points_denominator
     from fractions
     where numerator >= denominator
+),
+
+paid as (
+    select
+        application_no,
+        direction,
+        unit_h,
+        activity_milli,
+        net_milli,
+        case
+            when reward_point_type = 'quantity' and quantity_rounding = 'truncate'
+                then points_numerator // (points_denominator * unit_h)
+            else (2 * points_numerator + points_denominator * unit_h) // (2 * points_denominator * unit_h)
+        end as units
+    from scaled
 )
 
 select
@@ -96,9 +117,5 @@ select
     unit_h,
     activity_milli,
     net_milli,
-    case
-        when reward_point_type = 'quantity' and quantity_rounding = 'truncate'
-            then points_numerator // (points_denominator * unit_h)
-        else (2 * points_numerator + points_denominator * unit_h) // (2 * points_denominator * unit_h)
-    end as units
-from scaled
+    case when units * unit_h < 100000000000000 then units end as units
+from paid

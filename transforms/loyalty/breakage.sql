@@ -44,7 +44,9 @@ select
         end as decimal(18, 6)
     ) as redemption_rate,
     worth.value_per_point,
-    cast(round((estimates.ultimate - estimates.redeemed) * worth.value_per_point, 2) as decimal(18, 2)) as expected_value
+    cast(
+        round(cast(estimates.ultimate - estimates.redeemed as decimal(38, 2)) * worth.value_per_point, 2) as decimal(18, 2)
+    ) as expected_value
 from loyalty._redemption_estimates as estimates
 left join worth
     on estimates.program_id = worth.program_id

@@ -240,7 +240,7 @@ select
     cast(rolled.corrected as decimal(18, 2)) as corrected,
     cast(rolled.closing as decimal(18, 2)) as closing,
     worth.value as value_per_point,
-    cast(round(cast(rolled.closing as decimal(18, 2)) * worth.value, 2) as decimal(18, 2)) as closing_value
+    cast(round(cast(rolled.closing as decimal(38, 2)) * worth.value, 2) as decimal(18, 2)) as closing_value
 from rolled
 left join worth
     on rolled.reward_point_id = worth.reward_point_id

@@ -52,7 +52,7 @@ sold as (
         coalesce(breakage.redemption_rate, 1) as redemption_rate,
         cast(abs(sales.net_amount) * 100 as hugeint) * 10000 as price_e6,
         (
-            cast(abs(earned.points) * 100 as hugeint) * cast(worth.value * 1000000 as hugeint)
+            cast(abs(earned.points) * 100 as hugeint) * cast(cast(worth.value as decimal(38, 6)) * 1000000 as hugeint)
             * cast(coalesce(breakage.redemption_rate, 1) * 1000000 as hugeint)
         ) // 100000000 as worth_e6
     from sales.transactions as sales

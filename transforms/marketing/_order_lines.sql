@@ -58,7 +58,10 @@ select
     lines.line_no,
     lines.kind,
     lines.product_id,
-    cast(round(lines.net_amount * rates.rate, 2) as decimal(18, 2)) as net_amount,
+    case
+        when abs(cast(lines.net_amount as decimal(38, 2)) * rates.rate) < 1e15
+            then cast(round(cast(lines.net_amount as decimal(38, 2)) * rates.rate, 2) as decimal(18, 2))
+    end as net_amount,
     coalesce(original.source_code, own.source_code) as source_code,
     coalesce(order_lines.catalog_id, own.catalog_id, source_codes.catalog_id) as catalog_id
 from lines

@@ -64,7 +64,10 @@ bought as (
         transactions.channel_id,
         transactions.business_date,
         coalesce(customer_ids.account, transactions.customer_id) as customer_id,
-        cast(round(transactions.net_amount * rates.rate, 2) as decimal(18, 2)) as net_amount,
+        case
+            when abs(cast(transactions.net_amount as decimal(38, 2)) * rates.rate) < 1e15
+                then cast(round(cast(transactions.net_amount as decimal(38, 2)) * rates.rate, 2) as decimal(18, 2))
+        end as net_amount,
         source_codes.catalog_id as direct_catalog_id
     from transactions
     inner join rates

@@ -115,7 +115,8 @@ select
     false as is_plain,
     case
         when looked_up.currency = looked_up.accounting_currency then looked_up.amount
-        else cast(round(looked_up.amount * day_rates.rate, 2) as decimal(18, 2))
+        when abs(cast(looked_up.amount as decimal(38, 2)) * day_rates.rate) < 1e15
+            then cast(round(cast(looked_up.amount as decimal(38, 2)) * day_rates.rate, 2) as decimal(18, 2))
     end as amount
 from looked_up
 left join day_rates

@@ -143,7 +143,8 @@ select
     new_ones.charges_amount,
     case
         when new_ones.currency = new_ones.accounting_currency then cast(new_ones.amount as decimal(18, 2))
-        else cast(round(new_ones.amount * day_rates.rate, 2) as decimal(18, 2))
+        when abs(cast(new_ones.amount as decimal(38, 2)) * day_rates.rate) < 1e15
+            then cast(round(cast(new_ones.amount as decimal(38, 2)) * day_rates.rate, 2) as decimal(18, 2))
     end as counted_amount
 from new_ones
 left join day_rates

@@ -94,14 +94,16 @@ paid as (
     ) = 1
 ),
 
--- Of a tender that no rate brings into the receipt's currency no more is known than that points paid: then all of it.
+-- Of a tender that no rate brings into the receipt's currency, or only beyond all bounds, no more is known than that
+-- points paid: then all of it.
 paid_by_points as (
     select
         kind,
         document_id,
         case
-            when bool_or(rate is null) then greatest(any_value(total_amount), 0.01)
-            else round(sum(amount * rate), 2)
+            when bool_or(rate is null) or sum(cast(amount as decimal(38, 2)) * rate) >= 1e15
+                then greatest(any_value(total_amount), 0.01)
+            else cast(round(sum(cast(amount as decimal(38, 2)) * rate), 2) as decimal(18, 2))
         end as loyalty_tender_amount
     from paid
     group by
