@@ -15,6 +15,11 @@ BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace() and 
 END_OF_FILE = "\x1a"
 
 
+def trimmed(text: str) -> str:
+    """A value without the blanks it was padded with; what is nothing then is empty."""
+    return text.strip(BLANKS)
+
+
 def json_text(data: bytes) -> str:
     """A JSON document as text: UTF-8, UTF-16 or UTF-32, with or without a byte-order mark or an end-of-file mark.
 

@@ -143,7 +143,7 @@ def cancel(home: Home, database: str, job: str, sequence: int) -> list[Session]:
     return [session]
 
 
-def erased(home: Home, accounts: Collection[str], refused: list[str] | None = None) -> list[Session]:
+def erased(home: Home, accounts: Collection[str], refused: list[str]) -> list[Session]:
     """Takes every package that may hold these customers out of the outbox; the next one of its line is full.
 
     Call it once the lake has blanked them (spec 3-customers, rule 10). A package holds a customer if its database
@@ -151,7 +151,7 @@ def erased(home: Home, accounts: Collection[str], refused: list[str] | None = No
     looked into is added to ``refused``, its packages count as there.
     """
     rules, day = view.rules(home), Lake(home).published().night
-    outbox, refused = transport.outbox(home), [] if refused is None else refused
+    outbox = transport.outbox(home)
     jobs = [job for job, datasets in rules.jobs.items() if "customers" in datasets]
     with sending.alone(home, None):  # what others are about to send may hold them, too
         lines = [

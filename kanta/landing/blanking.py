@@ -24,6 +24,7 @@ import zstandard
 
 from kanta import handles
 from kanta.contracts import Contract
+from kanta.foreign import json_text
 from kanta.home import Home
 from kanta.landing.drops import CONTROL, MAX_CONTROL, datasets, shown, stamp_of
 from kanta.landing.emptying import csv_text, json_line, parquet
@@ -122,7 +123,7 @@ def _control_again(drop_id: str, folder: int, hashes: Mapping[str, tuple[str, st
     except OSError:  # not complete yet, or a link
         return None
     try:
-        document = json.loads(data.decode("utf-8-sig"))
+        document = json.loads(json_text(data))
         for listed in document["files"]:
             old, new = hashes.get(listed["name"], ("", ""))
             if str(listed["sha256"]).lower() == old:
@@ -130,7 +131,7 @@ def _control_again(drop_id: str, folder: int, hashes: Mapping[str, tuple[str, st
         files = [{key: listed[key] for key in ("name", "rows", "sha256")} for listed in document["files"]]
         data = json.dumps(document, indent=1).encode()
         status = handles.write(folder, CONTROL, data)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         files = []  # no control file one can read: the drop was refused, and stays so
     return Blanked(
         drop_id=drop_id,

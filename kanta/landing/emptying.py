@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kanta.contracts import Contract
+from kanta.foreign import trimmed
 from kanta.landing.names import NAMED_BY, Names
 from kanta.landing.spool import JSON, MAX_UNBROKEN, as_text
 
@@ -36,18 +37,18 @@ def csv_text(text: str, contract: Contract | None, names: Names) -> Iterator[str
     header: list[str] = []
     gone: set[str] = set()
     for record, cells, sound in _records(text):
-        told = {cell.strip() for cell in cells}
+        told = set(map(trimmed, cells))
         if not any(told):
             pass
         elif not header:
-            header = [cell.removeprefix("\ufeff").strip() for cell in cells]
+            header = [trimmed(cell.removeprefix("\ufeff")) for cell in cells]
             gone = _emptied(header, contract)
         elif sound and len(cells) == len(header) and NAMED_BY.keys() & set(header):
             if gone and names.own(dict(zip(header, cells, strict=True))):
                 record = _line(["" if name in gone else cell for name, cell in zip(header, cells, strict=True)], record)
         elif _may_be_read(contract) and (names.all & told or (not sound and names.mentioned(record))):
             # no row one can read, and refused: nothing of it is kept but names
-            record = _line([cell if cell.strip() in names.all else "" for cell in cells], record)
+            record = _line([cell if trimmed(cell) in names.all else "" for cell in cells], record)
         yield record
 
 
@@ -98,7 +99,7 @@ def json_line(line: str, contract: Contract | None, names: Names) -> str:
     if "\\" not in line and not any(name in line for name in names.all):
         return line
     try:
-        row = JSON.decode(line.strip())
+        row = JSON.decode(trimmed(line))
     except (ValueError, RecursionError):
         row = None
     if not isinstance(row, dict):  # landing refuses it

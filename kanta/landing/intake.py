@@ -177,7 +177,7 @@ class _Reading:
 
     def look(self, found: Found) -> None:
         """Reads one drop whole, or finds out that it is refused or not new after all."""
-        drop = _Drop(found)
+        drop, ends = _Drop(found), self.spools.ends()
         try:
             if found.refused:
                 raise found.refused
@@ -189,6 +189,7 @@ class _Reading:
                     self._read(drop, file, folder)
         except DropError as error:
             drop.refuse(error)
+            self.spools.back(ends)
         self.drops.append(drop)
 
     def _new_control(self, drop: _Drop, folder: int) -> Control | None:
@@ -307,7 +308,7 @@ def _drop_row(drop: _Drop, seq: int) -> dict[str, object]:
         "transactions": drop.transactions,
         "control_sha256": drop.control_sha256,
         # what could not be read may be readable next time without having changed
-        "stamp": "" if drop.error and drop.error.rule == "unreadable" else drop.found.stamp,
+        "stamp": "" if drop.error and drop.error.rule in ("unreadable", "no_room") else drop.found.stamp,
         "seq": seq,
     }
 

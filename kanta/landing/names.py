@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from kanta.foreign import trimmed
+
 #: Which names a column holds, by its name in any contract of landing or lake.
 NAMED_BY = {
     "account": "ids", "other_account": "ids", "customer_id": "ids", "async_id": "ids", "owner": "ids",
@@ -27,7 +29,7 @@ class Names:
     def own(self, row: Mapping[str, str]) -> bool:
         """Whether a row, its values as text, is the person's; blanks around a value say nothing."""
         return any(
-            column in NAMED_BY and value.strip() in getattr(self, NAMED_BY[column]) for column, value in row.items()
+            column in NAMED_BY and trimmed(value) in getattr(self, NAMED_BY[column]) for column, value in row.items()
         )
 
     @cached_property

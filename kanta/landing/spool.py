@@ -30,12 +30,13 @@ import zstandard
 
 from kanta.contracts import Contract
 from kanta.errors import KantaError
-from kanta.foreign import BLANKS, END_OF_FILE
+from kanta.foreign import BLANKS, END_OF_FILE, trimmed
 from kanta.landing.drops import DataFile, DropError, open_file, shown
 
 SEPARATOR, BREAK, RETURN = "\x1f", "\x1e", "\x1d"
 CONTROLS = ("\x00", RETURN, BREAK, SEPARATOR)  # what no text may hold, because spools mean something by it
 BLOCK = 8 << 20
+HELD = 1 << 20  # bytes of a spool that are written at once
 MAX_ROW = 1 << 20  # characters; more is refused as that row
 MAX_UNBROKEN = 64 << 20  # without a line break; more refuses the drop
 MAX_UNPACKED = 16 << 30
@@ -165,24 +166,68 @@ class Spool:
     columns: tuple[str, ...]
     escaped: bool  # may hold BREAK and RETURN, and numbers its rows itself
     path: Path
-    stream: BinaryIO = field(repr=False)
+    stream: Growing = field(repr=False)
     unknown: tuple[str, ...] = ()  # columns the contract does not know
     rows: int = 0
     padded: bool = False  # a value may begin or end with blanks, which the router then takes off
 
 
 class Growing(io.FileIO):
-    """A file of ours: that the disk takes no more of it says nothing about the drop that is read."""
+    """A file of ours that only grows, and can be taken back to where it ended before.
+
+    What is not written yet is held here and not in a ``BufferedWriter``, which cannot be told to forget: a drop that
+    fills the disk is taken out again, and what earlier drops brought stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "wb")
+        self.held = bytearray()
+        self.written = 0
 
     def write(self, data: Any) -> int:
+        """Takes all of ``data``. Raises ``DropError`` when the disk takes no more."""
+        self.held += data
+        if len(self.held) >= HELD:
+            try:
+                self.flush()
+            except OSError as error:
+                raise DropError("no_room", f"there is no room to read the drop in: {error.strerror}") from error
+        return len(data)
+
+    def flush(self) -> None:
+        """Writes what is held; what the disk does not take stays held."""
+        while self.held:
+            count = super().write(self.held) or 0
+            del self.held[:count]
+            self.written += count
+
+    @property
+    def end(self) -> int:
+        """Where the file ends, with what is held."""
+        return self.written + len(self.held)
+
+    def back(self, end: int) -> None:
+        """Forgets what came after ``end``."""
+        del self.held[max(end - self.written, 0) :]
+        if end < self.written:
+            self.truncate(end)
+            self.seek(end)
+            self.written = end
+
+    def close(self) -> None:
+        """Writes the rest. Raises ``KantaError`` when the disk takes no more, for then no drop can be named for it."""
         try:
-            return super().write(data)
+            if not self.closed:
+                self.flush()
         except OSError as error:
+            self.held.clear()
             raise KantaError(
-                f"A drop could not be read in: {error.strerror}",
+                f"The drops could not be read in: {error.strerror}",
                 where=str(self.name),
                 next_step="make room, then run the same command again",
             ) from error
+        finally:
+            super().close()
 
 
 @dataclass
@@ -215,10 +260,18 @@ class Spools:
     def _open(self, contract: Contract, columns: tuple[str, ...], *, escaped: bool) -> Spool:
         path = self.folder / f"{contract.dataset}-{len(self.all)}"
         unknown = tuple(sorted(set(columns) - set(contract.names)))
-        self.all.append(
-            Spool(contract, columns, escaped, path, io.BufferedWriter(Growing(path, "wb"), 1 << 20), unknown)
-        )
+        self.all.append(Spool(contract, columns, escaped, path, Growing(path), unknown))
         return self.all[-1]
+
+    def ends(self) -> list[tuple[int, int]]:
+        """Where each spool ends now, in bytes and in rows: what :meth:`back` goes back to."""
+        return [(spool.stream.end, spool.rows) for spool in self.all]
+
+    def back(self, ends: list[tuple[int, int]]) -> None:
+        """Takes out what was added since ``ends``; spools begun since then stay, empty."""
+        for n, spool in enumerate(self.all):
+            end, spool.rows = ends[n] if n < len(ends) else (0, 0)
+            spool.stream.back(end)
 
     def close(self) -> None:
         """Ends writing; the router reads them."""
@@ -303,7 +356,7 @@ def _read_csv(raw: RawFile, target: Target) -> int:
             lines.pop()
         start = 0
         if spool is None:
-            start = next((n for n, one in enumerate(lines, 1) if one and not one.isspace()), 0)
+            start = next((n for n, one in enumerate(lines, 1) if trimmed(one)), 0)
             if not start:
                 line += len(lines)
                 continue
@@ -327,7 +380,7 @@ def _plain_header(raw: RawFile, line: str, target: Target) -> tuple[tuple[str, .
         for name in spool.unknown:
             target.unknown(shown(name))
         return spool.columns, spool
-    columns = tuple(name.strip() for name in line.split(","))
+    columns = tuple(map(trimmed, line.split(",")))
     _check_header(raw.file, columns, target)
     return columns, target.spools.new_plain(target.contract, line, columns)
 
@@ -346,7 +399,7 @@ def _append_lines(spool: Spool, lines: list[str], first: int, file_no: int) -> i
 
 
 def _append_line(spool: Spool, line: str, number: int, file_no: int) -> int:
-    if not line.strip():
+    if not trimmed(line):
         return 0
     fields, flag = line.split(","), ""
     if len(fields) != len(spool.columns):
@@ -375,10 +428,10 @@ def _read_quoted(raw: RawFile, pieces: Iterable[str], line: int, header: tuple[s
     try:
         for fields in reader:
             number, begun = begun + 1, line + reader.line_num
-            if not fields or (len(fields) == 1 and not fields[0].strip()):
+            if not fields or (len(fields) == 1 and not trimmed(fields[0])):
                 continue
             if header is None or order is None:
-                header = tuple(name.strip() for name in fields)
+                header = tuple(map(trimmed, fields))
                 _check_header(raw.file, header, target)
                 order = _order(spool, header)
                 continue
@@ -388,6 +441,8 @@ def _read_quoted(raw: RawFile, pieces: Iterable[str], line: int, header: tuple[s
             fields.append("")
             write_row(spool, target.file_no, number, flag, [fields[i] for i in order])
             rows += 1
+            if rows > raw.file.rows:
+                _check_count(raw.file, rows, so_far=True)
     except csv.Error as error:
         raise DropError("csv", f"not CSV by RFC 4180: {error}", raw.file.name, begun + 1) from error
     if header is None:
@@ -424,13 +479,13 @@ def _read_ndjson(raw: RawFile, target: Target) -> int:
     for piece in texts(raw):
         for text in piece.removesuffix("\n").split("\n"):
             line += 1
-            if not text.strip():
+            if not trimmed(text):
                 continue
             rows += 1
             fields, flag = [""] * len(names), "length"
             try:
                 if len(text) <= MAX_ROW:
-                    item = JSON.decode(text.strip())
+                    item = JSON.decode(trimmed(text))
                     fields, flag = _json_fields(item, spool.columns, nested, text)
                     if len(strange) < MAX_COLUMNS:
                         strange.update(item.keys() - names)

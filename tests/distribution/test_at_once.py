@@ -93,7 +93,7 @@ def test_an_erasure_is_not_stopped_by_what_a_run_that_died_left_half_written(cha
     left = chain.home.lake / "sent" / "1010" / ".all.part"
     left.mkdir()
     (left / "customers.parquet").write_bytes(b"PAR1")
-    assert [session.state for session in distribution.erased(chain.home, ["C7"])] == ["canceled", "canceled"]
+    assert [session.state for session in distribution.erased(chain.home, ["C7"], [])] == ["canceled", "canceled"]
 
 
 def test_an_answer_that_is_being_written_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,12 +290,12 @@ def test_an_erased_customers_packages_go_at_once_and_the_next_is_full(chain: Cha
     chain.send()
     assert chain.package(1, job="1010").exists()
     chain.retailer.customers["customers"][0] |= {"status": "erased", "first_name": None}
-    distribution.erased(chain.home, ["C7"])
+    distribution.erased(chain.home, ["C7"], [])
     assert not chain.package(1, job="1010").exists()
     chain.send()
     assert chain.manifest(3, job="1010")["mode"] == "full"
     assert chain.manifest(3, job="1010")["control_totals"]["customers"] == 1
-    assert distribution.erased(chain.home, ["C9"]) == []
+    assert distribution.erased(chain.home, ["C9"], []) == []
 
 
 # ── offline databases ────────────────────────────────────────────────────────────────────────────────────────────

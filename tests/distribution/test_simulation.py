@@ -208,7 +208,7 @@ class World:
         """Trade, publication, sending; what goes wrong on head office's side."""
         erased = day_of_trade(self.chance, self.chain.retailer, self.stores)
         if erased:
-            self.counts["erased"] += len(distribution.erased(self.chain.home, erased))
+            self.counts["erased"] += len(distribution.erased(self.chain.home, erased, []))
         if self.chance.random() < 0.15:
             channel = self.chance.choice(self.chain.retailer.channels)
             channel["data_group"] = "g0" if channel["data_group"] == "g1" else "g1"

@@ -19,12 +19,13 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kanta.foreign import BLANKS
 from kanta.home import Home
 from kanta.landing.blanking import Looked, blank_drops
 from kanta.landing.names import Names
 from kanta.landing.poslog import persons
 from tests.feed import write_drop
-from tests.landing.conftest import DAY
+from tests.landing.conftest import DAY, Takes, landed
 
 THEIRS = Names(frozenset({"ERA"}), frozenset({"op-era"}), frozenset(), frozenset({"C-77"}))
 #: Ends a line of text for Python, and none of a file of ours.
@@ -223,6 +224,44 @@ def test_a_card_names_the_person_of_a_receipt_and_a_quantity_does_not() -> None:
     assert persons.blanked(text.format("C-77", "Secret").encode(), THEIRS) == text.format("C-77", "").encode()
     other = text.replace("LoyaltyAccountID>{0}", "LoyaltyAccountID>C-7").format("C-77", "Kept").encode()
     assert persons.blanked(other, THEIRS) == other
+
+
+# ── as landing reads it ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_control_file_gets_the_new_hashes_in_whatever_encoding_landing_reads(tmp_path: Path, encoding: str) -> None:
+    home = Home(tmp_path)
+    folder = write_drop(home, "pos", DAY, "S1", {"customers.csv": b"customer_id,last_name\nERA,Secret\n"})
+    control = folder / "control.json"
+    control.write_bytes((control.read_text() + "\r\n\x1a").encode(encoding))
+    (drop,) = blank_drops(home, THEIRS).drops
+    made, (listed,) = control.read_bytes(), json.loads(control.read_bytes())["files"]
+    assert listed["sha256"] == hashlib.sha256((folder / "customers.csv").read_bytes()).hexdigest()
+    assert drop.control_sha256 == hashlib.sha256(made).hexdigest()
+    assert json.loads(drop.files) == [listed]
+
+
+@pytest.mark.parametrize("control", [b"\xff\xfe\x00", b"{", b"[" * 100_000, b'{"files": 1}', b"[]"])
+def test_a_control_file_that_nobody_can_read_stays_as_it_is(tmp_path: Path, control: bytes) -> None:
+    home = Home(tmp_path)
+    folder = write_drop(home, "pos", DAY, "S1", {"customers.csv": b"customer_id,last_name\nERA,Secret\n"})
+    (folder / "control.json").write_bytes(control)
+    assert [drop.files for drop in blank_drops(home, THEIRS).drops] == ["[]"]
+    assert (folder / "customers.csv").read_bytes() == b"customer_id,last_name\nERA,\n"
+    assert (folder / "control.json").read_bytes() == control
+
+
+@pytest.mark.parametrize("fmt", ["csv", "ndjson", "parquet"])
+@pytest.mark.parametrize("around", [*BLANKS, *"\x1c\u200b"])
+def test_a_row_is_theirs_when_landing_takes_it_for_theirs(home: Home, takes: Takes, fmt: str, around: str) -> None:
+    row = {"operation_id": "o", "operation": "create", "mode": "sync", "operated_at": f"{DAY}T08:00:00Z"}
+    row |= {"customer_id": f"{around}ERA{around}", "customer_type": "person", "last_name": "Secret"}
+    folder = write_drop(home, "pos", DAY, "S1", {"customers": [row]}, fmt)
+    (taken,) = landed(takes(), "customers")
+    blank_drops(home, THEIRS)
+    kept = b"Secret" in (folder / f"customers.{fmt}").read_bytes()
+    assert kept == (taken["customer_id"] != "ERA")
 
 
 # ── links ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -66,11 +66,16 @@ class Document:
 
 def spool(folder: int, file: DataFile, file_no: int, spools: Spools) -> Document:
     """Spools a ``poslog.xml``, whose control file counts its Transaction elements. Raises ``DropError``."""
-    rows, broken = 0, []
+    rows = begun = 0
+    broken: list[Broken] = []
     known = datasets("pos")
 
     def take(found: Receipt | Broken) -> None:
-        nonlocal rows
+        nonlocal rows, begun
+        begun += 1
+        if begun > file.rows:
+            reason = f"the document holds more than {file.rows} transactions, the control file says {file.rows}"
+            raise DropError("rows", reason, file.name)
         if isinstance(found, Broken):
             broken.append(found)
             return

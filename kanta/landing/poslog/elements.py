@@ -14,6 +14,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
+from kanta.foreign import trimmed
 from kanta.landing.drops import DropError
 from kanta.landing.spool import RawFile, blocks
 
@@ -113,7 +114,7 @@ class _Elements:
             if not self.stack:
                 self.namespace, self.elements, self.length = namespace, 0, 0
             self.elements += 1
-            local = {key.rpartition("}")[2]: value.strip() for key, value in attributes.items()} if attributes else {}
+            local = {key.rpartition("}")[2]: trimmed(value) for key, value in attributes.items()} if attributes else {}
             node = Node(name, namespace == self.namespace, local, self.expat.CurrentLineNumber)
             if self.stack and not self._full():
                 self.stack[-1].add(node)
@@ -125,7 +126,7 @@ class _Elements:
             self.skipping -= 1
         elif self.stack:
             node = self.stack.pop()
-            node.text = "".join(node.pieces).strip()
+            node.text = trimmed("".join(node.pieces))
             if not self.stack:
                 self.take(node, self._full())
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from kanta.foreign import trimmed
 from kanta.landing.drops import DropError
 from kanta.landing.names import Names
 from kanta.landing.poslog.elements import parse
@@ -80,7 +81,7 @@ class _Element:
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces).strip()
+        return trimmed("".join(self.pieces))
 
     def all(self) -> Iterator[_Element]:
         yield self
@@ -161,7 +162,7 @@ def _names(element: _Element, names: Names) -> bool:
 
 
 def _is_theirs(value: str, names: Names) -> bool:
-    return value.strip() in names.ids or value.strip() in names.cards
+    return trimmed(value) in names.ids or trimmed(value) in names.cards
 
 
 def _without(document: bytes, spans: Collection[tuple[int, int]]) -> bytes:
@@ -217,7 +218,7 @@ def _between(element: _Element, begin: int, text: _Text) -> Iterator[tuple[int, 
 
 
 def _filled(start: int, end: int, text: _Text) -> Iterator[tuple[int, int]]:
-    if text.decoded(start, end).strip():
+    if trimmed(text.decoded(start, end)):
         yield start, end
 
 
