@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import accumulate, islice
 from pathlib import Path
 
 import duckdb
@@ -37,6 +40,7 @@ from kanta.landing.drops import (
     read_control,
     strangers,
 )
+from kanta.landing.limits import ALL_LISTED, Allowance, UnwrittenError, What, in_words, is_full, unlisted
 from kanta.landing.router import ANY_AGE, RefusedRow, Router, Stated, drops_table, files_table
 from kanta.landing.spool import RawFile, Spools, Target, read
 
@@ -103,6 +107,7 @@ class _Drop:
     files: list[int] = field(default_factory=list)  # ordinals in the take
     broken: list[tuple[str, poslog.Broken]] = field(default_factory=list)  # file and element
     aside: list[str] = field(default_factory=list)  # files of datasets that the feed does not have
+    spooled: int = 0  # bytes
 
     @property
     def revision(self) -> int:
@@ -111,7 +116,7 @@ class _Drop:
     def refuse(self, error: DropError) -> None:
         """The drop as a whole is refused: nothing of it counts but the rows it says it has."""
         self.error = error
-        self.rows = self.repeated = self.transactions = 0
+        self.rows = self.repeated = self.transactions = self.spooled = 0
         self.in_rows = self.refused = sum(file.rows for file in self.control.files) if self.control else 0
 
 
@@ -138,46 +143,70 @@ def take(
         raise KantaError("Accepted rows must go to an empty directory.", where=str(out))
     out.mkdir(parents=True, exist_ok=True)
     tell = progress or (lambda stage, done, total: None)
-    refused: list[RefusedRow] = []
-    files: dict[str, list[Path]] = {}
     warned: list[Warned] = []
     found = find(home.landing, feed, through, known, warned)
     if feed == feeds()[0]:  # a night takes every feed and says it once
         warned += strangers(home.landing, through)
+    aside: dict[str, str] = {}
+    while True:  # at most as often as there are drops: each time one more is set aside
+        reading = _Reading(home, known, list(warned), aside)
+        try:
+            return _attempt(reading, feed, found, seq, out, tell)
+        except (duckdb.Error, UnwrittenError, MemoryError, OSError) as error:
+            largest = reading.largest() if is_full(error) else []
+            if not largest:
+                raise KantaError(
+                    f"The drops could not be taken in: {in_words(error)}",
+                    where=str(out),
+                    next_step="make room if the disk is full, then run the same command again",
+                ) from error
+            aside |= dict.fromkeys(largest, _NO_ROOM)
+            for left in out.iterdir():
+                shutil.rmtree(left, ignore_errors=True)
+
+
+_NO_ROOM = "there is no room on the disk or in memory to take the drop in; it is looked at again the next night"
+
+
+def _attempt(reading: _Reading, feed: str, found: Sequence[Found], seq: int, out: Path, tell: Progress) -> Intake:
+    """Takes the drops. What it raises when there is no room for them all leaves half of it in ``out``."""
+    refused: list[RefusedRow] = []
+    files: dict[str, list[Path]] = {}
     work = Path(tempfile.mkdtemp(dir=out, prefix="_spool"))
     try:
-        reading = _Reading(known, Spools(work), warned)
-        for n, place in enumerate(found, 1):
-            reading.look(place)
-            if n % 100 == 0 or n == len(found):
-                tell("drops read", n, len(found))
-        reading.spools.close()
+        with Spools(work, reading.allowance()) as reading.spools:
+            for n, place in enumerate(found, 1):
+                reading.look(place)
+                if n % 100 == 0 or n == len(found):
+                    tell("drops read", n, len(found))
+            reading.spools.close()
         if any(drop.error is None for drop in reading.drops):
-            with Router(feed, work, home.settings.days_late.get(feed, ANY_AGE)) as router:
+            with Router(feed, work, reading.settings.days_late.get(feed, ANY_AGE)) as router:
                 refused = _route(router, feed, reading, seq, out, tell)
                 files = router.routed.files
-    except duckdb.Error as error:
-        raise KantaError(
-            f"The drops could not be taken in: {str(error).splitlines()[0]}",
-            where=str(out),
-            next_step="make room if the disk is full, then run the same command again",
-        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return _intake(reading, refused, files, seq)
 
 
 class _Reading:
-    """The part of a take that reads files: fills the spools, notes what each drop holds."""
+    """The part of a take that reads files: fills the spools, notes what each drop holds.
 
-    def __init__(self, known: Mapping[str, Known], spools: Spools, warned: list[Warned]) -> None:
-        self.known, self.spools, self.warned = known, spools, warned
+    ``aside``: drops there is no room for, with the reason.
+    """
+
+    spools: Spools
+
+    def __init__(self, home: Home, known: Mapping[str, Known], warned: list[Warned], aside: Mapping[str, str]) -> None:
+        self.settings, self.known, self.warned, self.aside = home.settings, known, warned, aside
+        self.taken: Counter[What] = Counter()
         self.drops: list[_Drop] = []
         self.files: list[tuple[int, str]] = []  # drop and name, by file ordinal
 
     def look(self, found: Found) -> None:
         """Reads one drop whole, or finds out that it is refused or not new after all."""
-        drop, ends = _Drop(found), self.spools.ends()
+        drop, ends, size = _Drop(found), self.spools.ends(), self.spools.size()
+        self.spools.allowance = allowance = self.allowance()
         try:
             if found.refused:
                 raise found.refused
@@ -185,12 +214,36 @@ class _Reading:
                 control = self._new_control(drop, folder)
                 if control is None:
                     return
-                for file in data_files(found, control, folder, self.warned):
+                if found.drop_id in self.aside:
+                    raise DropError("no_room", self.aside[found.drop_id])
+                files = data_files(found, control, folder, self.warned)
+                _expect(allowance, files, folder)
+                for file in files:
                     self._read(drop, file, folder)
+            self.taken += allowance.held
+            drop.spooled = self.spools.size() - size
         except DropError as error:
             drop.refuse(error)
             self.spools.back(ends)
+        except (UnwrittenError, MemoryError) as error:
+            before = max((drop.spooled for drop in self.drops), default=0)
+            left_no_room = 2 * before > size and before > self.spools.size() - size
+            if not is_full(error) or (isinstance(error, UnwrittenError) and left_no_room):
+                raise
+            drop.refuse(DropError("no_room", _NO_ROOM))
+            self.spools.back(ends)
         self.drops.append(drop)
+
+    def allowance(self) -> Allowance:
+        """What the next drop may bring."""
+        return Allowance(self.settings.drop_limits, self.settings.night_limits, self.taken)
+
+    def largest(self) -> list[str]:
+        """The fewest drops that brought half of all bytes: it is not known which of them there was no room for."""
+        held = sorted((drop for drop in self.drops if drop.spooled), key=lambda drop: -drop.spooled)
+        upto = accumulate(drop.spooled for drop in held)
+        half = sum(drop.spooled for drop in held) / 2
+        return [drop.found.drop_id for drop, sum_ in zip(held, upto, strict=True) if sum_ - drop.spooled < half]
 
     def _new_control(self, drop: _Drop, folder: int) -> Control | None:
         """The control file, if it says something not known yet."""
@@ -211,7 +264,7 @@ class _Reading:
 
     def _read(self, drop: _Drop, file: DataFile, folder: int) -> None:
         if file.unknown:  # nothing is known of its rows but how many it says it has; the others count
-            with RawFile(folder, file) as raw:
+            with RawFile(folder, file, self.spools.allowance) as raw:
                 raw.check_digest()
             drop.aside.append(file.name)
             drop.in_rows += file.rows
@@ -222,6 +275,8 @@ class _Reading:
         if file.contract is None:
             document = poslog.spool(folder, file, file_no, self.spools)
             drop.broken += [(file.name, broken) for broken in document.broken]
+            if sum(len(before.broken) for before in (*self.drops, drop)) > ALL_LISTED:
+                raise unlisted(f"{len(drop.broken):,} transactions are refused")
             drop.in_rows += document.rows + len(document.broken)
             drop.refused += len(document.broken)
             return
@@ -233,6 +288,19 @@ class _Reading:
 
     def _warn(self, found: Found, file: str, rule: str, reason: str) -> None:
         self.warned.append(Warned(found.feed, found.business_date, found.source, file, rule, reason))
+
+
+def _expect(allowance: Allowance, files: Sequence[DataFile], folder: int) -> None:
+    """Refuses the drop before anything of it is read, if it is known by then to hold more than it may."""
+    allowance.expect("rows", sum(file.rows for file in files))
+    # A document's rows are counted while it is read: the control file counts its transactions.
+    allowance.count("rows", sum(file.rows for file in files if file.format != "xml"))
+    for file in files:
+        try:
+            size = os.stat(file.name, dir_fd=folder, follow_symlinks=False).st_size
+        except OSError as error:
+            raise DropError("unreadable", f"the file cannot be read: {error.strerror}", file.name) from error
+        allowance.count("megabytes", size)
 
 
 def _route(router: Router, feed: str, reading: _Reading, seq: int, out: Path, tell: Progress) -> list[RefusedRow]:
@@ -249,6 +317,10 @@ def _route(router: Router, feed: str, reading: _Reading, seq: int, out: Path, te
         reading.drops[n].refuse(DropError("control_totals", reason, CONTROL))
     router.forget(wrong)
     router.route()
+    unlisted_drops = router.unlisted()
+    for n, said in unlisted_drops.items():
+        reading.drops[n].refuse(unlisted(said))
+    router.forget(unlisted_drops)
     router.write(out, seq, lambda done, total: tell("datasets written", done, total))
     refused = sorted(router.refused(), key=lambda row: (row.drop, row.file, row.line))
     for row in refused:
@@ -282,7 +354,7 @@ def _intake(reading: _Reading, refused: list[RefusedRow], files: dict[str, list[
     drops = reading.drops
     return Intake(
         drops=pa.Table.from_pylist([_drop_row(drop, seq) for drop in drops], DROPS),
-        quarantine=pa.Table.from_pylist(list(_quarantine(reading, refused, seq)), QUARANTINE),
+        quarantine=_table(_quarantine(reading, refused, seq), QUARANTINE),
         warnings=pa.Table.from_pylist([dict(vars(warning)) for warning in reading.warned], WARNINGS),
         rows=files,
         in_rows=sum(drop.in_rows for drop in drops),
@@ -290,6 +362,16 @@ def _intake(reading: _Reading, refused: list[RefusedRow], files: dict[str, list[
         repeated_rows=sum(drop.repeated for drop in drops),
         refused_rows=sum(drop.refused for drop in drops),
     )
+
+
+def _table(rows: Iterator[dict[str, object]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table, a part of them at a time in memory as objects."""
+    parts = iter(lambda: list(islice(rows, 10_000)), [])
+    return pa.Table.from_batches([pa.RecordBatch.from_pylist(part, schema) for part in parts], schema)
+
+
+#: Rules that a drop may break one night and not the next, though nothing in it changes.
+_ONCE_MORE = ("unreadable", "no_room", "night_limit")
 
 
 def _drop_row(drop: _Drop, seq: int) -> dict[str, object]:
@@ -308,7 +390,7 @@ def _drop_row(drop: _Drop, seq: int) -> dict[str, object]:
         "transactions": drop.transactions,
         "control_sha256": drop.control_sha256,
         # what could not be read may be readable next time without having changed
-        "stamp": "" if drop.error and drop.error.rule in ("unreadable", "no_room") else drop.found.stamp,
+        "stamp": "" if drop.error and drop.error.rule in _ONCE_MORE else drop.found.stamp,
         "seq": seq,
     }
 

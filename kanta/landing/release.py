@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from kanta import handles
 from kanta.contracts import Contract
 from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.landing import poslog
 from kanta.landing.drops import CONTROL, DropError, Found, data_files, opened, parse_control, read_control
+from kanta.landing.limits import Allowance, UnwrittenError, in_words
 from kanta.landing.router import ANY_AGE, Router, drops_table, files_table, raw_json
 from kanta.landing.spool import Spools, Target, read
 
@@ -53,12 +56,18 @@ def release(home: Home, refused: Sequence[Mapping[str, Any]], corrections: Mappi
         "",
     )
     try:
-        records = _records(found, refused, corrections)
+        records = _records(home, found, refused, corrections)
     except DropError as error:
         raise KantaError(
             f"The drop cannot be read any more: {error.reason}.",
             where=f"{found.drop_id}/{error.file}",
             next_step="Have its source deliver it again with a higher revision.",
+        ) from error
+    except (duckdb.Error, UnwrittenError, MemoryError, OSError) as error:
+        raise KantaError(
+            f"The drop could not be read in: {in_words(error)}",
+            where=found.drop_id,
+            next_step="make room if the disk is full, then release it again",
         ) from error
     path = Path(found.path).with_name(f"{found.source}.released-{first['quarantine_id']}")
     _write(path, found, records)
@@ -81,10 +90,10 @@ class _Row:
 
 
 def _records(
-    found: Found, refused: Sequence[Mapping[str, Any]], corrections: Mapping[str, Mapping[str, str]]
+    home: Home, found: Found, refused: Sequence[Mapping[str, Any]], corrections: Mapping[str, Mapping[str, str]]
 ) -> list[_Row]:
     """The rows of the records the refused rows belong to before or after correction; corrected."""
-    held = _held(found, {row["revision"] for row in refused})
+    held = _held(home, found, {row["revision"] for row in refused})
     corrected: dict[int, _Row] = {}
     records: set[tuple[str, str]] = set()
     for row in refused:
@@ -113,13 +122,18 @@ def _position(held: list[_Row], refused: Mapping[str, Any]) -> int:
     )
 
 
-def _held(found: Found, revisions: set[int]) -> list[_Row]:
+def _held(home: Home, found: Found, revisions: set[int]) -> list[_Row]:
     """All rows of the drop."""
-    with tempfile.TemporaryDirectory() as work, opened(found) as folder:
+    allowance = Allowance(home.settings.drop_limits, home.settings.night_limits)
+    with (
+        tempfile.TemporaryDirectory() as work,
+        opened(found) as folder,
+        Spools(Path(work), allowance) as spools,
+    ):
         control = parse_control(read_control(folder), found)
         if revisions != {control.revision}:
             raise DropError("revision", f"revision {control.revision} has replaced it", CONTROL)
-        spools, names = Spools(Path(work)), []
+        names = []
         known = [file for file in data_files(found, control, folder, []) if not file.unknown]
         for file_no, file in enumerate(known):
             names.append(file.name)

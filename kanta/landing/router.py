@@ -10,6 +10,7 @@ tenders, the order, the operation on a customer, the card with all its programs.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -24,6 +25,7 @@ from kanta.contracts import PROVENANCE, Check, Column, Contract, landed, landing
 from kanta.engine import file_literal
 from kanta.foreign import BLANKS
 from kanta.landing.drops import Found
+from kanta.landing.limits import LISTED_BYTES, too_many
 from kanta.landing.spool import BREAK, RETURN, SEPARATOR, Spool
 
 EARLIEST = "1900-01-01"  # for dates the contract sets no bound to; source systems write it for "no date"
@@ -71,7 +73,7 @@ class Rule:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RefusedRow:
     """One refused row: where it stood, what it is, the rule it breaks, its own columns as text.
 
@@ -356,6 +358,10 @@ class Router:
             numbers = ", ".join(str(drop) for drop in drops)
             for dataset in self.contracts:
                 self.connection.execute(f"delete from {quoted(dataset)} where _drop in ({numbers})")
+            theirs = f"select _file from _files where _drop in ({numbers})"
+            self.connection.execute(f"delete from _refused where _file in ({theirs})")
+            for drop in drops:
+                self.routed.repeated.pop(drop, None)
 
     def _held(self, dataset: str) -> dict[int, tuple[Any, ...]]:
         (key,) = self.contracts[dataset].key
@@ -467,6 +473,39 @@ class Router:
             select t._file, t._row, 'companion' as rule
             from {quoted(contract.dataset)} as t
             semi join _units as u on {_same_unit(contract)}"""
+
+    def unlisted(self) -> dict[int, str]:
+        """Drops of which too many rows are refused to be listed, with their number and the rules most of them break."""
+        rules: dict[int, list[tuple[int, str]]] = {}
+        counted = "select f._drop, count(*) as n, r.rule from _refused as r inner join _files as f on f._file = r._file"
+        for drop, rows, rule in self.connection.execute(
+            f"{counted} group by f._drop, r.rule order by n desc, r.rule"
+        ).fetchall():
+            rules.setdefault(drop, []).append((rows, rule))
+        count = {drop: sum(rows for rows, _ in found) for drop, found in rules.items()}
+        size = self._refused_size() if sum(count.values()) * MAX_RAW > LISTED_BYTES else {}
+        named = {drop: ", ".join(f"{rule} {rows:,}" for rows, rule in found[:3]) for drop, found in rules.items()}
+        chosen = too_many({drop: (count[drop], size.get(drop, 0)) for drop in count})
+        return {drop: f"{count[drop]:,} rows are refused ({named[drop]})" for drop in sorted(chosen)}
+
+    def _refused_size(self) -> Counter[int]:
+        """About how many bytes the refused rows of each drop are as text."""
+        size: Counter[int] = Counter()
+        for dataset, spools in self.spools.items():
+            for spool in spools:
+                texts = (
+                    f"coalesce(strlen(s.{quoted(name)}), 0)" for name in spool.contract.names if name in spool.columns
+                )
+                held = self.connection.execute(
+                    f"""
+                    select t._drop, sum(least({MAX_RAW}, {" + ".join(texts)}))
+                    from {source(spool)} as s
+                    inner join {quoted(dataset)} as t on t._file = s._file and t._row = s._row
+                    inner join _refused as r on r.dataset = {literal(dataset)} and r._file = t._file and r._row = t._row
+                    group by t._drop"""
+                )
+                size.update({drop: int(total) for drop, total in held.fetchall()})
+        return size
 
     def refused(self) -> Iterator[RefusedRow]:
         """The refused rows, with their own columns as text."""

@@ -18,6 +18,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -29,9 +30,9 @@ import pyarrow.parquet as pq
 import zstandard
 
 from kanta.contracts import Contract
-from kanta.errors import KantaError
 from kanta.foreign import BLANKS, END_OF_FILE, trimmed
 from kanta.landing.drops import DataFile, DropError, open_file, shown
+from kanta.landing.limits import Allowance, UnwrittenError
 
 SEPARATOR, BREAK, RETURN = "\x1f", "\x1e", "\x1d"
 CONTROLS = ("\x00", RETURN, BREAK, SEPARATOR)  # what no text may hold, because spools mean something by it
@@ -51,8 +52,8 @@ MAX_HEADERS = 8  # spools for one dataset; files with yet another header are put
 class RawFile:
     """A data file as it lies there, hashed while it is read."""
 
-    def __init__(self, folder: int, file: DataFile) -> None:
-        self.file = file
+    def __init__(self, folder: int, file: DataFile, allowance: Allowance) -> None:
+        self.file, self.allowance = file, allowance
         self.descriptor = open_file(folder, file.name)
         self.size = os.fstat(self.descriptor).st_size
         self.left = self.size
@@ -106,6 +107,7 @@ def blocks(raw: RawFile) -> Iterator[bytes]:
         if not block:
             return
         unpacked += len(block)
+        raw.allowance.count("unpacked_megabytes", len(block), raw.file.name)
         if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
             raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
         yield block
@@ -173,33 +175,44 @@ class Spool:
 
 
 class Growing(io.FileIO):
-    """A file of ours that only grows, and can be taken back to where it ended before.
+    """A file of ours that only grows, and can be taken back to where it ended before. Raises ``UnwrittenError``.
 
     What is not written yet is held here and not in a ``BufferedWriter``, which cannot be told to forget: a drop that
     fills the disk is taken out again, and what earlier drops brought stays.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, "wb")
         self.held = bytearray()
         self.written = 0
+        try:
+            super().__init__(path, "wb")
+        except OSError as error:
+            raise UnwrittenError(error) from error
 
     def write(self, data: Any) -> int:
-        """Takes all of ``data``. Raises ``DropError`` when the disk takes no more."""
-        self.held += data
-        if len(self.held) >= HELD:
-            try:
-                self.flush()
-            except OSError as error:
-                raise DropError("no_room", f"there is no room to read the drop in: {error.strerror}") from error
+        """Takes all of ``data``."""
+        if len(self.held) + len(data) < HELD:
+            self.held += data
+            return len(data)
+        self.flush()
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.put(rest) :]
         return len(data)
 
     def flush(self) -> None:
         """Writes what is held; what the disk does not take stays held."""
         while self.held:
-            count = super().write(self.held) or 0
-            del self.held[:count]
-            self.written += count
+            del self.held[: self.put(self.held)]
+
+    def put(self, data: Any) -> int:
+        """Writes as much of ``data`` as the disk takes at once."""
+        try:
+            count = super().write(data) or 0
+        except OSError as error:
+            raise UnwrittenError(error) from error
+        self.written += count
+        return count
 
     @property
     def end(self) -> int:
@@ -215,26 +228,27 @@ class Growing(io.FileIO):
             self.written = end
 
     def close(self) -> None:
-        """Writes the rest. Raises ``KantaError`` when the disk takes no more, for then no drop can be named for it."""
+        """Writes the rest; closed in any case."""
         try:
             if not self.closed:
                 self.flush()
-        except OSError as error:
-            self.held.clear()
-            raise KantaError(
-                f"The drops could not be read in: {error.strerror}",
-                where=str(self.name),
-                next_step="make room, then run the same command again",
-            ) from error
         finally:
-            super().close()
+            self.held.clear()
+            try:
+                super().close()
+            except OSError as error:  # where a quota is checked only now
+                raise UnwrittenError(error) from error
 
 
 @dataclass
 class Spools:
-    """All spools of a take, under ``folder``."""
+    """All spools of a take, under ``folder``; ``allowance`` is what the drop that is read now may bring.
+
+    A context: at its end no spool is open any more.
+    """
 
     folder: Path
+    allowance: Allowance
     all: list[Spool] = field(default_factory=list)
     _plain: dict[tuple[str, str], Spool] = field(default_factory=dict)
     _ordered: dict[str, Spool] = field(default_factory=dict)
@@ -267,14 +281,28 @@ class Spools:
         """Where each spool ends now, in bytes and in rows: what :meth:`back` goes back to."""
         return [(spool.stream.end, spool.rows) for spool in self.all]
 
+    def size(self) -> int:
+        """Bytes of all spools."""
+        return sum(spool.stream.end for spool in self.all)
+
     def back(self, ends: list[tuple[int, int]]) -> None:
         """Takes out what was added since ``ends``; spools begun since then stay, empty."""
         for n, spool in enumerate(self.all):
             end, spool.rows = ends[n] if n < len(ends) else (0, 0)
             spool.stream.back(end)
 
+    def __enter__(self) -> Spools:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends writing and forgets what was not written yet."""
+        for spool in self.all:
+            spool.stream.held.clear()
+            with suppress(UnwrittenError):
+                spool.stream.close()
+
     def close(self) -> None:
-        """Ends writing; the router reads them."""
+        """Ends writing; the router reads them. Raises ``UnwrittenError``."""
         for spool in self.all:
             spool.stream.close()
 
@@ -317,10 +345,10 @@ class Target:
 def read(folder: int, file: DataFile, target: Target) -> int:
     """Spools a csv, ndjson or parquet file; returns its rows, which are as many as the control file says.
 
-    Raises ``DropError``.
+    Raises ``DropError``, ``UnwrittenError``.
     """
     readers = {"csv": _read_csv, "ndjson": _read_ndjson, "parquet": _read_parquet}
-    with RawFile(folder, file) as raw:
+    with RawFile(folder, file, target.spools.allowance) as raw:
         rows = readers[file.format](raw, target)
         raw.check_digest()
     _check_count(file, rows)
@@ -550,6 +578,8 @@ def _read_parquet(raw: RawFile, target: Target) -> int:
             is_text = [name for name in wanted if _is_text(schema.field(name).type)]
             reader = pq.ParquetFile(source, read_dictionary=is_text, pre_buffer=False)
             return _spool_batches(reader.iter_batches(1024, columns=wanted), raw, target)
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DropError("parquet", "not a Parquet file, or not whole", file.name) from error
 
@@ -559,6 +589,7 @@ def _check_footer(raw: RawFile, footer: pq.FileMetaData) -> None:
     _check_count(raw.file, footer.num_rows)
     groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
     unpacked = sum(group.total_byte_size for group in groups)
+    raw.allowance.expect("unpacked_megabytes", unpacked, raw.file.name)
     if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
         raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
 
@@ -591,6 +622,7 @@ def _spool_batches(batches: Iterable[pa.RecordBatch], raw: RawFile, target: Targ
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         size = sum(_text_size(column) for column in columns.values())
         unpacked += size
+        raw.allowance.count("unpacked_megabytes", size, raw.file.name)
         if size > MAX_BATCH or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
             raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
         empty = [""] * batch.num_rows

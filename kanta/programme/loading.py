@@ -61,6 +61,11 @@ def load_settings(folder: Path) -> Settings:
                 problem_at(tree, (name,), "must be a local folder; only outbox and inbox may be elsewhere")
                 for name in elsewhere
             ]
+            for name in type(settings.drop_limits).model_fields:
+                least = getattr(settings.drop_limits, name)
+                if getattr(settings.night_limits, name) < least:  # a drop between the two would wait for ever
+                    reason = f"must not be less than drop_limits.{name}, {least}"
+                    problems.append(problem_at(tree, ("night_limits", name), reason))
     if settings is None or problems:
         raise refused(problems, path)
     return settings

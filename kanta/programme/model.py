@@ -782,6 +782,32 @@ Days = Annotated[Whole, Field(ge=0, le=36525)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
+#: How much there may be of something at most.
+Most = Annotated[Whole, Field(ge=1)]
+
+
+class DropLimits(Model):
+    """What one drop may hold."""
+
+    rows: Most = 50_000_000
+    """Rows of all its files."""
+    megabytes: Most = 8_192
+    """Size of its files as they lie there, in millions of bytes."""
+    unpacked_megabytes: Most = 32_768
+    """Size of its files when they are unpacked, in millions of bytes."""
+
+
+class NightLimits(Model):
+    """What a night takes of one feed."""
+
+    rows: Most = 1_000_000_000
+    """Rows of all drops."""
+    megabytes: Most = 131_072
+    """Size of all files as they lie there, in millions of bytes."""
+    unpacked_megabytes: Most = 524_288
+    """Size of all files when they are unpacked, in millions of bytes."""
+
+
 class Settings(Model):
     """Where and when things are (`programme/settings.yaml`); not part of the rules, so no versions are kept."""
 
@@ -802,6 +828,10 @@ class Settings(Model):
     days_late: dict[str, Days] = {"pos": 366, "call_center": 3660}
     """How many days before its drop a receipt or an order may be dated: an older one is set aside, for its clock was
     reset. A feed that is left out may bring facts of any age."""
+    drop_limits: DropLimits = DropLimits()
+    """What one drop may hold; one that holds more is set aside."""
+    night_limits: NightLimits = NightLimits()
+    """What a night takes of one feed; drops beyond it wait for the next night. No limit may be below that of a drop."""
     analysts_see_personal_data: Bool = False
     """Whether the analysts' page shows names and contacts; else they are masked."""
     analysts_url: str = ""

@@ -5,7 +5,6 @@ All wrong drops lie in one landing zone and are taken in one night, each from a 
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
 import io
@@ -604,30 +603,3 @@ def test_a_quoted_file_of_more_rows_than_stated_is_read_no_further(
         "the file holds more than 3 rows, the control file says 3"
     ]
     assert len(written) == 4
-
-
-def test_a_drop_that_fills_the_disk_is_set_aside_and_the_others_land(
-    home: Home, takes: Takes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sound(home, "A")
-    write_drop(home, "pos", DAY, "B", {"lines": sale("T-B")["lines"] * 3000})
-    sound(home, "C")
-    monkeypatch.setattr(spool, "HELD", 4096)
-    with monkeypatch.context() as full:
-        full.setattr(spool.Growing, "flush", _flush_on_a_full_disk)
-        intake = takes()
-    assert refusals(intake) == [("B", "", None, "", "drop", "no_room")]
-    assert [row["transaction_id"] for row in landed(intake, "lines")] == ["T-A", "T-C"]
-    assert ("B", "") in {(row["source"], row["stamp"]) for row in intake.drops.to_pylist()}, "looked at again"
-    assert {row["source"]: row["status"] for row in takes().drops.to_pylist()}["B"] == "accepted"
-
-
-def _flush_on_a_full_disk(growing: spool.Growing) -> None:
-    """Writes in part, as a disk does that is full after 8 KB."""
-    room = 8192 - growing.written
-    part = bytes(growing.held[: max(room, 0)])
-    io.FileIO.write(growing, part)
-    del growing.held[: len(part)]
-    growing.written += len(part)
-    if growing.held:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 from kanta.home import Home
 from kanta.landing import Intake, poslog
 from kanta.landing.drops import DataFile
+from kanta.landing.limits import Allowance
 from kanta.landing.poslog import Broken, Receipt
 from kanta.landing.poslog.readings import spread
 from kanta.landing.spool import RawFile
+from kanta.programme.model import DropLimits, NightLimits
 from tests.feed import write_control, write_drop
 from tests.landing.conftest import DAY, Takes, landed, refusals
 
@@ -105,7 +107,8 @@ def raw(data: bytes, folder: Path) -> RawFile:
     (folder / "poslog.xml").write_bytes(data)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        return RawFile(descriptor, DataFile("poslog.xml", 1, "", None, "xml", ""))
+        allowance = Allowance(DropLimits(), NightLimits())
+        return RawFile(descriptor, DataFile("poslog.xml", 1, "", None, "xml", ""), allowance)
     finally:
         os.close(descriptor)
 

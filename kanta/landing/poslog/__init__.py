@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kanta.landing.drops import DataFile, DropError, datasets
+from kanta.landing.limits import LISTED, unlisted
 from kanta.landing.poslog.elements import Node, transactions
 from kanta.landing.poslog.readings import Row, TransactionError, card_of, place_of
 from kanta.landing.poslog.sales import Sales
@@ -78,13 +79,16 @@ def spool(folder: int, file: DataFile, file_no: int, spools: Spools) -> Document
             raise DropError("rows", reason, file.name)
         if isinstance(found, Broken):
             broken.append(found)
+            if len(broken) > LISTED:
+                raise unlisted(f"more than {LISTED:,} transactions are refused")
             return
         for dataset, line, row in found.rows:
             contract = known[dataset]
             write_row(spools.ordered(contract), file_no, line, "", [row.get(name, "") for name in contract.names])
         rows += len(found.rows)
+        spools.allowance.count("rows", len(found.rows), file.name)
 
-    with RawFile(folder, file) as raw:
+    with RawFile(folder, file, spools.allowance) as raw:
         count = read(raw, take)
         raw.check_digest()
     if count != file.rows:
