@@ -74,7 +74,9 @@ def judge(night: Night) -> None:
     if not any(version.programme.call_center for version in night.versions):
         return
     night.programme_relations(night.business_date)
-    night.define("sales._touched_drops", "call_center._fraud_days")
+    night.define("sales._touched_drops", "sales._changed_placeholders", "call_center._changed_orders")
+    night.attach("call_center._known_orders")
+    night.define("call_center._fraud_days")
     night.attach("call_center.hold_events", "call_center.order_status", "call_center.fraud_checks")
     night.define("call_center._customer_ids", "call_center._touched")
     night.substitute("call_center._scope", "select order_id from call_center._touched")

@@ -121,7 +121,14 @@ def _entry(night: Night, entry: str) -> Row:
 
 
 def _transaction(night: Night, document: str) -> Row:
-    night.attach("sales.transactions", "sales.lines", "sales.tenders", "sales.documents", "loyalty.exceptions")
+    night.attach(
+        "sales.transactions",
+        "customers.receipts",
+        "sales.lines",
+        "sales.tenders",
+        "sales.documents",
+        "loyalty.exceptions",
+    )
     header = _rows(night, "select * from sales.transactions where transaction_id = $document", document=document)
     history = _rows(
         night, "select * from sales.documents where document_id = $document order by seq", document=document
@@ -205,7 +212,7 @@ def _records(night: Night, document: str) -> Row | None:
 _ONE = (
     "select transaction_id as document_id, cast(null as varchar) as activity_type, channel_id, business_date,"
     " occurred_at, currency, loyalty_tender_amount, loyalty_card_id as card_id, customer_id, posted_date"
-    " from sales.transactions where transaction_id = $document"
+    " from customers.receipts where transaction_id = $document"
     " union all select activity_id, activity_type, channel_id, business_date, occurred_at, null, 0, card_id, null,"
     " posted_date from loyalty._activities where activity_id = $document"
     " and not exists (select 1 from sales.transactions where transaction_id = $document)"

@@ -31,6 +31,7 @@ _CARDS = (
 )
 _SCOPE = (
     "loyalty._accounts",
+    "sales._changed_placeholders",
     "loyalty._card_changes",
     "loyalty._changed_customers",
     "loyalty._category_paths",

@@ -558,7 +558,7 @@ def _open_matters(home: Home, nights: Sequence[date], before: int) -> dict[str, 
     asked = {"first": nights[0], "last": nights[-1], "before": before}
     with Engine(lake.root / "work", shared=True) as engine:
         reader = Night(home, lake, engine, "reading", state, state.night)
-        reader.attach("ops.quarantine", "ops.drops", "ops.receipt_checks", "sales.transactions")
+        reader.attach("ops.quarantine", "ops.drops", "ops.receipt_checks", "customers.receipts")
         waiting = int(engine.value("select count(*) from ops.quarantine where status = 'open'"))
         set_aside = int(
             engine.value(
@@ -570,7 +570,7 @@ def _open_matters(home: Home, nights: Sequence[date], before: int) -> dict[str, 
         doubles = engine.rows(
             # Those of nobody are told in ops.receipt_checks alone: no member's points depend on them.
             "select expected, found from ops.receipt_checks as checks"
-            " inner join sales.transactions as receipts on checks.transaction_id = receipts.transaction_id"
+            " inner join customers.receipts as receipts on checks.transaction_id = receipts.transaction_id"
             " where rule = 'double' and coalesce(receipts.loyalty_card_id, receipts.customer_id) is not null"
             " and checks.business_date between $first and $last order by all",
             {"first": nights[0], "last": nights[-1]},

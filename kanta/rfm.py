@@ -74,7 +74,7 @@ def score(night: Night) -> None:
 
 def _read_purchases(night: Night) -> None:
     """Makes ``rfm._purchases`` readable, unworked: to keep them takes more time and room than to read them again."""
-    night.attach("sales.transactions", "reference.loyalty_cards")
+    night.attach("customers.receipts", "reference.loyalty_cards")
     _view(night, "rfm._receipts", "rfm._purchases")
 
 
@@ -95,7 +95,7 @@ def _explain_moves(night: Night) -> None:
 
 def _keep_history(night: Night) -> None:
     """Adds the orders that count for the first time, and removes those kept longer than their definition says."""
-    night.attach("rfm.history", "sales.transactions", "reference.loyalty_cards")
+    night.attach("rfm.history", "customers.receipts", "reference.loyalty_cards")
     night.define("rfm._history_kept")
     dates = [as_of for (as_of,) in night.engine.rows("select distinct as_of from rfm._history_kept order by as_of")]
     if dates:

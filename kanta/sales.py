@@ -13,10 +13,14 @@ from kanta.night import Night
 
 
 def work_out(night: Night) -> None:
-    """Makes the business dates anew that tonight's drops touch; a copy of a document that differs is set aside."""
+    """Makes the business dates anew that tonight's drops touch, or that another word on who stands for nobody does; a
+    copy of a document that differs is set aside."""
     night.attach("ops.drops")
-    night.define("sales._touched_drops")
-    if not night.engine.value("select count(*) from sales._touched_drops"):
+    _say_who_is_nobody(night)
+    night.define("sales._touched_drops", "sales._changed_placeholders")
+    if not night.engine.value(
+        "select (select count(*) from sales._touched_drops) + (select count(*) from sales._changed_placeholders)"
+    ):
         return
     night.engine.define("sales._time_zones", "select name as time_zone from pg_timezone_names()")
     night.define(
@@ -30,6 +34,26 @@ def work_out(night: Night) -> None:
     night.define("sales._new_documents")
     night.append("sales.documents", "select * from sales._new_documents")
     _set_copies_aside(night)
+
+
+def _say_who_is_nobody(night: Night) -> None:
+    """Records the ids that stand for no customer, all of them, where they are others than the newest on record."""
+    if night.home.programme.is_dir():
+        night.programme_relations(night.business_date)
+    else:  # sales can be worked out before there is a programme
+        night.attach("programme.placeholder_customers", "programme.versions")
+    night.attach("sales._placeholders")
+    night.define("sales._placeholders_now")
+    ids = "coalesce(exact_id, folded_id), folded_id is not null, valid_from, valid_to from sales._placeholders"
+    now = "customer_id, any_case, valid_from, valid_to from sales._placeholders_now"
+    if night.engine.value(
+        f"select count(*) from ((select {ids} except select {now}) union all (select {now} except select {ids}))"
+    ):
+        night.append(
+            "sales.placeholder_customers",
+            "select *, $business_date as recorded_on, $seq as seq from sales._placeholders_now",
+        )
+        night.attach("sales.placeholder_customers")
 
 
 def _set_copies_aside(night: Night) -> None:

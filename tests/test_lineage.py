@@ -14,7 +14,7 @@ def made_from(table: str, column: str) -> set[str]:
 @pytest.mark.parametrize(
     ("table", "column", "sources"),
     [
-        ("rfm.scores", "customer_id", {"sales.transactions.customer_id", "reference.loyalty_cards.customer_id"}),
+        ("rfm.scores", "customer_id", {"customers.receipts.customer_id", "reference.loyalty_cards.customer_id"}),
         ("rfm.scores", "segment", {"programme.rfm_segments.segment"}),
         ("rfm.cohorts", "definition", {"programme.rfm_due.definition"}),
         (
@@ -34,7 +34,7 @@ def test_a_column_is_followed_through_private_steps(table: str, column: str, sou
 
 def test_money_comes_from_the_receipts_and_their_rates() -> None:
     found = made_from("rfm.scores", "monetary_total")
-    assert found >= {"sales.transactions.net_amount", "sales.transactions.tax_amount", "reference.exchange_rates.rate"}
+    assert found >= {"customers.receipts.net_amount", "customers.receipts.tax_amount", "reference.exchange_rates.rate"}
 
 
 @pytest.mark.parametrize("table", [name for name, model in models.models().items() if not model.private])

@@ -301,8 +301,8 @@ class Published:
     def purchases_of(self, customer: str) -> pa.Table:
         columns = "business_date, transaction_id, type, channel_id, net_amount, currency, loyalty_card_id"
         return self.ask(
-            f"select {columns} from sales.transactions where customer_id = $customer union all"
-            f" select {columns} from sales.transactions where customer_id is null and {_CARDS}"
+            f"select {columns} from customers.receipts where customer_id = $customer union all"
+            f" select {columns} from customers.receipts where customer_id is null and {_CARDS}"
             " order by business_date desc, transaction_id",
             customer=customer,
         )

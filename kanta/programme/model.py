@@ -14,7 +14,17 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    Tag,
+)
 
 #: All numbers of a programme stay below it, so that thousandths of them fit a 64-bit integer many times over.
 LIMIT = 10**12
@@ -82,6 +92,8 @@ Percent = Annotated[Decimals, Field(ge=0, le=10_000, decimal_places=4)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
 #: Names that others give (categories, products, price groups…): any text on one line.
 Name = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=200)]
+#: An id as a source writes it; spaces around it say nothing.
+GivenId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 #: ``all``, a channel id, or an org path such as ``/EU/FI``.
 Channel = Annotated[str, Field(pattern=r"^((/[^/]+)+|[^/\s](.*\S)?)$", max_length=200)]
@@ -759,6 +771,8 @@ class Programme(Model):
     """Loyalty programs."""
     schemes: tuple[Scheme, ...] = ()
     """Where and how points are earned and redeemed."""
+    placeholder_customers: tuple[GivenId, ...] = ()
+    """Customer ids, in any case of letters, that tills send where they know no customer: they stand for nobody."""
     rfm: tuple[RfmDefinition, ...] = ()
     """RFM analyses."""
     call_center: CallCenter | None = None

@@ -57,6 +57,8 @@ RELATIONS: dict[str, dict[str, str]] = {
         "unit_h": "BIGINT", "redeemable": "BOOLEAN", "redeem_ranking": "INTEGER", "maximum_h": "BIGINT",
         "value": "DECIMAL(18,6)",
     },
+    # Ids that stand for no customer, in any case of letters.
+    "programme.placeholder_customers": {"version": "INTEGER", "customer_id": "VARCHAR"},
     # Dates of points earned on a business date; expires_on is the last usable day, NULL: never.
     "programme.point_dates": {
         "business_date": "DATE", "reward_point_id": "VARCHAR", "usable_from": "DATE", "expires_on": "DATE",
@@ -300,6 +302,11 @@ def _rfm_segments(span: Span) -> Rows:
             yield span.number, definition.id, *triple, segment
 
 
+def _placeholder_customers(span: Span) -> Rows:
+    for identifier in sorted(set(span.version.programme.placeholder_customers)):
+        yield span.number, identifier
+
+
 # By business date
 
 
@@ -359,6 +366,7 @@ _BY_VERSION: dict[str, Callable[[Span], Rows]] = {
     "programme.excluded_affiliations": _excluded_affiliations,
     "programme.earning_rules": _earning_rules,
     "programme.redemption_rules": _redemption_rules,
+    "programme.placeholder_customers": _placeholder_customers,
     "programme.rfm_definitions": _rfm_definitions,
     "programme.rfm_channels": _rfm_channels,
     "programme.rfm_cuts": _rfm_cuts,

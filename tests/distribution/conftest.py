@@ -167,6 +167,7 @@ class Retailer:
         tables |= {f"customers.{name}": rows for name, rows in self.customers.items()}
         for name, rows in tables.items():
             engine.register(name, table_of(name, rows))
+        engine.view("customers.receipts", models.models()["customers.receipts"].sql, {})
 
     def view(
         self, workspace: Path, data_group: str | None = None, night: date = NIGHT, job: str = "1050"

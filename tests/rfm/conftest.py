@@ -69,7 +69,12 @@ def transactions(rows: Iterable[Row]) -> pa.Table:
 
 def table_of(name: str, rows: Iterable[Row]) -> pa.Table:
     """Rows as an Arrow table of the lake table's contract; what a row does not name is empty."""
-    types = {"VARCHAR": pa.string(), "DATE": pa.date32(), "TIMESTAMPTZ": pa.timestamp("us", "UTC")}
+    types = {
+        "VARCHAR": pa.string(),
+        "DATE": pa.date32(),
+        "BOOLEAN": pa.bool_(),
+        "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+    }
     schema = pa.schema(
         [
             (column.name, types.get(column.type) or pa.decimal128(18, column.scale))
@@ -114,6 +119,7 @@ class Rehearsal:
         """Replaces the facts the scores are made from."""
         always = {"valid_from": BEGINNING, "valid_to": FOREVER}
         self.engine.register("sales.transactions", transactions(sales))
+        self.engine.view("customers.receipts", models.models()["customers.receipts"].sql, {})
         tables: dict[str, Iterable[Row]] = {
             "reference.loyalty_cards": ({**always, **card} for card in cards),
             "reference.exchange_rates": ({**always, **rate} for rate in rates),

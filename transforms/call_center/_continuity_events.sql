@@ -7,7 +7,6 @@ joined as (
     select
         parent_order_id,
         schedule_id,
-        customer_id,
         started_on
     from landed.continuity_orders
     where drop_date <= $business_date

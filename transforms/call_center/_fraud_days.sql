@@ -30,3 +30,8 @@ from landed.orders as orders
 inner join late
     on orders.drop_date >= late.first_day
 where orders.drop_date <= $business_date
+
+union
+
+select drop_date as checked_on
+from call_center._changed_orders

@@ -66,7 +66,7 @@ invoices as (
             lead(orders.drop_date) over (partition by orders.order_id order by orders.drop_date, orders.drop_id),
             date '9999-12-31'
         ) as known_to
-    from landed.orders as orders
+    from call_center._known_orders as orders
     left join customer_ids
         on orders.customer_id = customer_ids.customer_id
     where orders.customer_id is not null

@@ -141,3 +141,8 @@ union
 select order_id
 from landed.orders
 where drop_date in (select checked_on from call_center._fraud_days)
+
+union
+
+select order_id
+from call_center._changed_orders

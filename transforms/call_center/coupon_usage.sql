@@ -11,7 +11,7 @@ transactions as (
         business_date,
         channel_id,
         customer_id
-    from sales.transactions
+    from customers.receipts
     where channel_kind <> 'call_center'
 ),
 

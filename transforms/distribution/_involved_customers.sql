@@ -45,7 +45,7 @@ involved as (
     select
         databases.database,
         transactions.customer_id
-    from sales.transactions as transactions
+    from customers.receipts as transactions
     inner join databases
         on transactions.channel_id = databases.channel_id
     inner join request

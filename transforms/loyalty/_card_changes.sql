@@ -1,4 +1,5 @@
--- Cards of which tonight's drops say something else than was known before.
+-- Cards of which tonight's drops say something else than was known before, or whose customer stands for nobody now and did
+-- not before, or the other way round.
 -- grain: card_id
 -- why: a head office that sends all its cards each night changes nothing with those that stay as they were.
 with
@@ -44,3 +45,20 @@ from compared
 where
     (seq > $since or drop_date > $since_date)
     and (content is distinct from content_before or content_after is distinct from content)
+
+union
+
+select cards.card_id
+from landed.loyalty_cards as cards
+inner join sales._changed_placeholders as changed
+    on trim(cards.customer_id) = changed.exact_id
+where cards.drop_date <= $business_date
+
+union
+
+select cards.card_id
+from landed.loyalty_cards as cards
+inner join sales._changed_placeholders as changed
+    on case when ltrim(trim(cards.customer_id), '0') = '' then '0' else lower(trim(cards.customer_id)) end
+    = changed.folded_id
+where cards.drop_date <= $business_date

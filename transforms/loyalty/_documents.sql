@@ -16,7 +16,7 @@ transactions as (
         loyalty_card_id as card_id,
         customer_id,
         posted_date
-    from sales.transactions
+    from customers.receipts
 ),
 
 changed as (

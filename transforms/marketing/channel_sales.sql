@@ -12,7 +12,7 @@ transactions as (
         customer_id,
         net_amount,
         currency
-    from sales.transactions
+    from customers.receipts
     where type in ('sale', 'exchange')
 ),
 

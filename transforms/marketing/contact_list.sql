@@ -77,7 +77,7 @@ orders as (
     select
         coalesce(ids.account, transactions.customer_id) as customer_id,
         max(transactions.business_date) as last_order_on
-    from sales.transactions as transactions
+    from customers.receipts as transactions
     left join call_center._customer_ids as ids
         on transactions.customer_id = ids.customer_id
     where transactions.type in ('sale', 'exchange')

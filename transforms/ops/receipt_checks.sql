@@ -18,7 +18,7 @@ receipts as (
         landed.drop_id,
         landed.register_id,
         landed.transaction_no
-    from sales.transactions as transactions
+    from customers.receipts as transactions
     inner join landed.transactions as landed
         on transactions.transaction_id = landed.transaction_id
         and transactions.drop_id = landed.drop_id

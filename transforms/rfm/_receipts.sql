@@ -14,7 +14,7 @@ named as (
         currency,
         net_amount,
         coalesce(tax_amount, 0) + coalesce(charges_amount, 0) as extra_amount
-    from sales.transactions
+    from customers.receipts
     where customer_id is not null
 ),
 
@@ -28,7 +28,7 @@ by_card as (
         currency,
         net_amount,
         coalesce(tax_amount, 0) + coalesce(charges_amount, 0) as extra_amount
-    from sales.transactions
+    from customers.receipts
     where
         customer_id is null
         and loyalty_card_id is not null

@@ -81,7 +81,7 @@ transactions as (
         net_amount,
         coalesce(tax_amount, 0) as tax_amount,
         coalesce(charges_amount, 0) as charges_amount
-    from sales.transactions
+    from customers.receipts
 ),
 
 new_ones as (

@@ -1,5 +1,5 @@
 -- Documents with a line whose product, a channel whose kind, or a loyalty tender whose rate tonight's drops give otherwise, or
--- whose customer has an account only now.
+-- whose customer has an account only now, or stands for nobody where it did not, or the other way round.
 -- grain: document_id
 -- why: a description that comes late makes the facts it concerns be worked out again.
 with
@@ -140,3 +140,21 @@ inner join rated
 where
     tenders.type = 'loyalty'
     and tenders.currency <> transactions.currency
+
+union
+
+select transactions.transaction_id as document_id
+from sales.transactions as transactions
+inner join sales._changed_placeholders as changed
+    on trim(transactions.customer_id) = changed.exact_id
+    and transactions.business_date between changed.valid_from and changed.valid_to
+
+union
+
+select transactions.transaction_id as document_id
+from sales.transactions as transactions
+inner join sales._changed_placeholders as changed
+    on case
+        when ltrim(trim(transactions.customer_id), '0') = '' then '0' else lower(trim(transactions.customer_id))
+    end = changed.folded_id
+    and transactions.business_date between changed.valid_from and changed.valid_to

@@ -1,7 +1,7 @@
 -- Counted transactions and invoiced orders of the business dates that change tonight.
 -- grain: transaction_id
 -- why: a business date's partition is replaced as a whole: what stands there and was not touched, and what holds now.
--- A customer named by GUID shows the account as soon as there is one.
+-- A customer named by GUID shows the account as soon as there is one; whether the id stands for nobody is said beside it.
 with
 
 untouched as (
@@ -221,10 +221,25 @@ invoices as (
     where
         holding.kind = 'order'
         and holding.counted
+),
+
+documents as (
+    select * from receipts
+    union all by name
+    select * from invoices
 )
 
 select * from untouched
 union all by name
-select * from receipts
-union all by name
-select * from invoices
+select
+    documents.*,
+    exact.exact_id is not null or folded.folded_id is not null as is_placeholder
+from documents
+left join sales._placeholders as exact
+    on trim(documents.customer_id) = exact.exact_id
+    and documents.business_date between exact.valid_from and exact.valid_to
+left join sales._placeholders as folded
+    on case
+        when ltrim(trim(documents.customer_id), '0') = '' then '0' else lower(trim(documents.customer_id))
+    end = folded.folded_id
+    and documents.business_date between folded.valid_from and folded.valid_to
