@@ -215,7 +215,7 @@ _ONE = (
     " from customers.receipts where transaction_id = $document"
     " union all select activity_id, activity_type, channel_id, business_date, occurred_at, null, 0, card_id, null,"
     " posted_date from loyalty._activities where activity_id = $document"
-    " and not exists (select 1 from sales.transactions where transaction_id = $document)"
+    " and not exists (select 1 from customers.receipts where transaction_id = $document)"
 )
 
 

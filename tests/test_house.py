@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlglot
 from sqlglot import exp
+from sqlglot.optimizer.scope import traverse_scope
 
 from kanta import cli, contracts, documents, models
 from kanta.home import REPOSITORY
@@ -179,6 +181,87 @@ def test_every_view_has_its_model_and_every_stored_table_a_model_or_a_writer():
     kept = {f"distribution.{name}" for name in re.findall(r'_added\["(\w+)"\]', sessions)}
     named = {name for name in stored if name in documents.made_by_code()} | kept
     assert named == stored
+
+
+# ── placeholder customers ───────────────────────────────────────────────────────────────────────────────────────
+
+#: Where a customer's id stands as a till, an order or a card wrote it, be it a placeholder.
+AS_WRITTEN = {"sales.transactions", "landed.transactions", "landed.orders", "landed.loyalty_cards"}
+
+#: What makes of it the customer that all else sees, or asks which ids are others than before.
+SEE_TO_IT = {
+    "customers.receipts", "reference.loyalty_cards", "call_center._known_orders", "call_center._changed_orders",
+    "loyalty._card_changes",
+}  # fmt: skip
+
+#: An id in any case of letters and any number of zeros; ``{0}``: the column.
+FOLD = "case when ltrim(trim({0}), '0') = '' then '0' else lower(trim({0})) end"
+
+
+def as_written(sql: str) -> set[str]:
+    """The tables of which a statement reads a customer's id as it was written; ``*`` reads it, too."""
+    found = set()
+    for scope in traverse_scope(sqlglot.parse_one(sql, dialect="duckdb")):
+        sources = {name: f"{s.db}.{s.name}" for name, s in scope.sources.items() if isinstance(s, exp.Table) and s.db}
+        read = {column.table for column in scope.columns if column.name == "customer_id"}
+        read |= {"" for join in scope.find_all(exp.Join) for key in join.args.get("using") or [] if key.name == "customer_id"}
+        stars = [star.parent for star in scope.find_all(exp.Star) if not isinstance(star.parent, exp.Count)]
+        read |= {above.table if isinstance(above, exp.Column) else "" for above in stars}
+        found |= {table for name, table in sources.items() if name in read or "" in read}
+    return found & AS_WRITTEN
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select customer_id from sales.transactions",
+        "with sold as (select * from sales.transactions) select channel_id from sold",
+        "select 1 as one from landed.orders as orders where orders.customer_id is not null",
+        "select a.order_id from landed.orders as a inner join reference.loyalty_cards as b using (customer_id)",
+    ],
+)
+def test_an_id_as_it_was_written_is_seen_wherever_it_stands(sql: str):
+    assert as_written(sql)
+
+
+def test_no_model_outside_sales_reads_a_customers_id_as_it_was_written():
+    found = {model.name: tables for model in MODELS.values() if (tables := as_written(model.sql))}
+    assert SEE_TO_IT <= set(found)
+    assert {name for name in found if not name.startswith("sales.")} == SEE_TO_IT
+
+
+def test_no_statement_in_code_reads_a_customers_id_as_it_was_written():
+    erasure = {"customers/erasure.py", "customers/__init__.py"}  # what an id concerns must go, whoever it stands for
+    statements = {
+        (path.relative_to(REPOSITORY / "kanta").as_posix(), text)
+        for path in sorted((REPOSITORY / "kanta").rglob("*.py"))
+        for text in _texts(path)
+        if re.search(r"\bfrom\b|\bjoin\b", text)
+    }
+    assert len(statements) > 100
+    naming = {(path, text) for path, text in statements if "customer_id" in text and path not in erasure}
+    assert naming
+    assert [found for found in naming if any(re.search(rf"\b{re.escape(t)}\b", found[1]) for t in AS_WRITTEN)] == []
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """The texts of a module, those with values in them without these."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_whoever_compares_with_placeholders_folds_an_id_the_same_way():
+    folded = [name for name, model in MODELS.items() if "folded_id" in model.sql and name != "sales._changed_placeholders"]
+    folded.remove("sales._placeholders")
+    assert len(folded) >= 6
+    for name in folded:
+        sql = " ".join(MODELS[name].sql.split())
+        columns = set(re.findall(r"= '' then '0' else lower\(trim\(([\w.]+)\)\)", sql))
+        assert columns, name
+        assert all(FOLD.format(column) in sql for column in columns), name
 
 
 # ── the house itself ─────────────────────────────────────────────────────────────────────────────────────────────
