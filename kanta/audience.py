@@ -84,7 +84,7 @@ _READ = (
     "rfm.scores", "rfm.segments", "rfm.lifetime_models", "rfm.lifetime_value", "loyalty.balances", "loyalty.open_lots",
     "loyalty.card_tiers",
     "reference.loyalty_cards", "reference.channels", "sales.transactions", "customers.contacts",
-    "marketing.contact_list",
+    "marketing.contact_list", "customers._placeholder_accounts",
 )  # fmt: skip
 
 _CUSTOMERS = """
@@ -144,6 +144,7 @@ _CUSTOMERS = """
     left join points using (customer_id)
     left join analysts._profiles as profiles using (customer_id)
     where everybody.customer_id is not null
+    and everybody.customer_id not in (select account from customers._placeholder_accounts)
 """
 
 _CHOSEN = """

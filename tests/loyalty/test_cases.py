@@ -38,12 +38,12 @@ SLICED = {"card-refused": 2, "card-types": 2, "return-any-card": 1}
 POINTS = ("card_id", "program_id", "reward_point_id")
 
 
-def deliver(case: Case, home: Home, wanted: Iterable[str], fmt: str = "csv") -> None:
+def deliver(case: Case, home: Home, wanted: Iterable[str], fmt: str = "csv", revision: int = 1) -> None:
     """Writes the named drops of a case into the home's landing zone."""
     drops = drops_of(case)
     for drop in wanted:
         feed, day, source = drop.split("/")
-        write_drop(home, feed, date.fromisoformat(day), source, drops[drop], fmt)
+        write_drop(home, feed, date.fromisoformat(day), source, drops[drop], fmt, revision)
 
 
 def work_night(home: Home, day: date, feeds: Collection[str] = night.FEEDS) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 -- Whom a campaign may write to or call, with what one selects them by.
 -- grain: customer_id, kind, value
--- why: only a valid contact with the customer's consent, and none that any account's newest answer forbids.
+-- why: only a valid contact with the customer's consent, and none that any account's newest answer forbids. A channel's
+-- default customer or another placeholder is nobody to write to.
 with
 
 customers as (
@@ -13,6 +14,7 @@ customers as (
     where
         $business_date >= valid_from
         and $business_date < coalesce(valid_to, date '9999-12-31')
+        and account not in (select account from customers._placeholder_accounts)
 ),
 
 contacts as (
