@@ -84,7 +84,7 @@ _READ = (
     "rfm.scores", "rfm.segments", "rfm.lifetime_models", "rfm.lifetime_value", "loyalty.balances", "loyalty.open_lots",
     "loyalty.card_tiers",
     "reference.loyalty_cards", "reference.channels", "sales.transactions", "customers.contacts",
-    "marketing.contact_list", "customers._placeholder_accounts",
+    "marketing.contact_list",
 )  # fmt: skip
 
 _CUSTOMERS = """
@@ -333,8 +333,8 @@ def of(
         raise KantaError(f"The lake has no table {missing[0]}, which says who may be written to")
     night = open_published(home, *_READ, shared=False)
     with night.engine as engine:
-        night.attach("rfm._receipts", "programme.calendar")
-        night.define("analysts._profiles")
+        night.attach("rfm._receipts", "sales._placeholders", "programme.calendar")
+        night.define("analysts._profiles", "customers._placeholder_accounts")
         known = [row[0] for row in engine.rows("select distinct definition from rfm.segments order by 1")]
         if definition and definition not in known:
             raise BadArguments(f"There is no RFM definition {definition}", next_step=f"one of {', '.join(known)}")
