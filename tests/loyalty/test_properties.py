@@ -43,6 +43,8 @@ def renamed(one: Any, old: str, new: str) -> Any:
         return one.replace(old, new)
     if isinstance(one, list | tuple):
         return type(one)(renamed(item, old, new) for item in one)
+    if isinstance(one, dict):
+        return {renamed(key, old, new): renamed(value, old, new) for key, value in one.items()}
     if is_dataclass(one) and not isinstance(one, type):
         return replace(one, **{each.name: renamed(getattr(one, each.name), old, new) for each in fields(one)})
     return one
