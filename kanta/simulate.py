@@ -66,6 +66,7 @@ def simulate(
         night.progress, steps = progress, progress or (lambda *_: None)
         steps("simulation", 0, 2)
         night.versions = programme.versions(Elsewhere(home.root, folder.resolve()), [], state.night)
+        _refuse_other_placeholders(recorded, night.versions, folder)
         for _ in loyalty.derive(night, everything=True, keep=("loyalty._folded_entries", "loyalty._new_stays")):
             pass
         steps("simulation", 1, 2)
@@ -80,6 +81,22 @@ def simulate(
         "programme": str(folder), "from": first, "to": last, "published_currency": currencies[0],
         "simulated_currency": currencies[1], **found, "totals": _totals(found["totals"]),
     }  # fmt: skip
+
+
+def _refuse_other_placeholders(
+    recorded: list[programme.Version], versions: list[programme.Version], folder: Path
+) -> None:
+    """Who is nobody is settled before points are: receipts and cards are as the published programme sees them."""
+    known, simulated = (
+        {customer.lower() for version in of for customer in version.programme.placeholder_customers}
+        for of in (recorded, versions)
+    )
+    if different := sorted(simulated ^ known):
+        raise BadArguments(
+            f"Another placeholder_customers ({', '.join(different[:5])}) is no rule that can be simulated",
+            where=str(folder),
+            next_step="say there what the published programme says; a night with another list works receipts out again",
+        )
 
 
 def _of_day(versions: list[programme.Version], day: date) -> programme.Programme:

@@ -204,7 +204,9 @@ def as_written(sql: str) -> set[str]:
     for scope in traverse_scope(sqlglot.parse_one(sql, dialect="duckdb")):
         sources = {name: f"{s.db}.{s.name}" for name, s in scope.sources.items() if isinstance(s, exp.Table) and s.db}
         read = {column.table for column in scope.columns if column.name == "customer_id"}
-        read |= {"" for join in scope.find_all(exp.Join) for key in join.args.get("using") or [] if key.name == "customer_id"}
+        read |= {
+            "" for join in scope.find_all(exp.Join) for key in join.args.get("using") or [] if key.name == "customer_id"
+        }
         stars = [star.parent for star in scope.find_all(exp.Star) if not isinstance(star.parent, exp.Count)]
         read |= {above.table if isinstance(above, exp.Column) else "" for above in stars}
         found |= {table for name, table in sources.items() if name in read or "" in read}
@@ -226,7 +228,7 @@ def test_an_id_as_it_was_written_is_seen_wherever_it_stands(sql: str):
 
 def test_no_model_outside_sales_reads_a_customers_id_as_it_was_written():
     found = {model.name: tables for model in MODELS.values() if (tables := as_written(model.sql))}
-    assert SEE_TO_IT <= set(found)
+    assert set(found) >= SEE_TO_IT
     assert {name for name in found if not name.startswith("sales.")} == SEE_TO_IT
 
 
@@ -254,7 +256,9 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def test_whoever_compares_with_placeholders_folds_an_id_the_same_way():
-    folded = [name for name, model in MODELS.items() if "folded_id" in model.sql and name != "sales._changed_placeholders"]
+    folded = [
+        name for name, model in MODELS.items() if "folded_id" in model.sql and name != "sales._changed_placeholders"
+    ]
     folded.remove("sales._placeholders")
     assert len(folded) >= 6
     for name in folded:

@@ -40,8 +40,8 @@ def erase(home: Home, identifier: str) -> dict[str, Any]:
     """Erases the customer of an account number or GUID; returns what was done, counted.
 
     ``refused``: places that were not looked into, with the reason: links, and what cannot be read or written. Done
-    again it changes nothing more. Raises BadArguments for an unknown customer, KantaError while an order of
-    theirs is open or submitted.
+    again it changes nothing more. Raises BadArguments for an unknown customer, KantaError for a placeholder, and while
+    an order of theirs is open or submitted.
     """
     from kanta import customers, distribution
 
@@ -50,6 +50,7 @@ def erase(home: Home, identifier: str) -> dict[str, Any]:
     whole = state.of_the_night() == lake.published().of_the_night()
     with stage(home, "customers", state.night, lake) as night:
         ids = _ids(night, identifier)
+        _refuse_placeholders(night, ids)
         _refuse_while_ordered(night, ids)
         customers.record(night, "erasure", {f"erasure of {one}": {"id": one} for one in sorted(ids)})
         changed, looked, values = blank(home, lake, ids)
@@ -104,6 +105,20 @@ def _ids(night: Night, identifier: str) -> set[str]:
             next_step='kanta query "select account, async_id from customers.account_map" lists GUIDs with accounts',
         )
     return found | {identifier}
+
+
+def _refuse_placeholders(night: Night, ids: Collection[str]) -> None:
+    night.attach("sales._placeholders")
+    night.define("customers._placeholder_accounts")
+    if found := [
+        one for (one,) in night.engine.rows("select account from customers._placeholder_accounts") if one in ids
+    ]:
+        raise KantaError(
+            f"{found[0]} stands for nobody, so there is no person to erase",
+            where="sales.placeholder_customers",
+            next_step="if it is a person after all: deliver the channel with another default_customer_id, or take it"
+            " out of the programme's placeholder_customers; then kanta run, and erase again",
+        )
 
 
 def _refuse_while_ordered(night: Night, ids: Collection[str]) -> None:

@@ -31,11 +31,11 @@ READ = (
     "ops.drops", "ops.decisions", "ops.quarantine", "landed.customers", "landed.customer_contacts",
     "landed.customer_addresses", "landed.customer_attributes", "landed.customer_affiliations", "landed.customer_groups",
     "landed.customer_attribute_definitions", "landed.channels", "landed.loyalty_cards", "landed.transactions",
-    "landed.orders", "customers.likely_duplicates", *customers.WRITTEN,
+    "landed.orders", "sales.placeholder_customers", "customers.likely_duplicates", *customers.WRITTEN,
 )  # fmt: skip
 VIEWS = (
-    "customers._newest", "customers.account_map", "reference.channels", "reference.loyalty_cards",
-    "customers.customers", "customers.contacts", "customers.addresses", "customers.attributes",
+    "customers._newest", "customers.account_map", "sales._placeholders", "reference.channels",
+    "reference.loyalty_cards", "customers.customers", "customers.contacts", "customers.addresses", "customers.attributes",
     "customers.affiliations", "customers.operations",
 )  # fmt: skip
 

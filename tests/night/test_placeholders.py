@@ -1,15 +1,21 @@
-"""Ids that stand for no customer: from the day on that says so, whenever the night hears of it (spec 7-seeds-whole
-section 12). What nights one after the other come to is what one night over all comes to, and a replay finds the same."""
+"""Ids that stand for no customer: from the day on that says so, whenever the night hears of it.
+
+What nights one after the other come to is what one night over all comes to, and a replay finds the same (spec
+7-seeds-whole section 12).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kanta import night
+from kanta import explain, night, sales, simulate
+from kanta.customers import erasure
+from kanta.errors import BadArguments, KantaError
 from kanta.home import Home
 from kanta.lake import Lake
 from kanta.reading import open_lake
@@ -203,7 +209,8 @@ def test_a_default_customer_is_nobody_from_its_day_on_and_was_a_customer_before(
         ("B", "B4"): "4.00",
     }  # fmt: skip
     cards = {
-        (row["card_id"], str(row["valid_from"])): row["customer_id"] for row in table(from_third, "reference.loyalty_cards")
+        (row["card_id"], str(row["valid_from"])): row["customer_id"]
+        for row in table(from_third, "reference.loyalty_cards")
     }
     assert cards == {
         ("A", "0001-01-01"): "K1", ("B", "0001-01-01"): "WALKIN", ("C", "0001-01-01"): "WALKIN", ("B", THIRD): None,
@@ -280,3 +287,68 @@ def test_placeholders_of_a_programme_hold_from_its_version_on(known: str, from_t
     work(home, before, {day: nights[day] for day in DAYS if day not in first})
     assert ended(home) == ended(from_third)
     assert breaches(home) == []
+
+
+@pytest.mark.slow
+def test_a_home_of_before_is_settled_by_its_first_night(
+    from_third: Home, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = case(names_walkin(THIRD))
+    write_programmes(whole, home.programme)
+    with monkeypatch.context() as before:
+        before.setattr(sales, "_say_who_is_nobody", lambda night: night.attach("sales._placeholders"))
+        work(home, whole, {FOURTH: list(drops_of(whole))})
+    assert customers_of(home)["W4"] == "WALKIN"
+    assert ended(home) == ended(from_third)
+    assert breaches(home) == []
+
+
+def test_ids_are_trimmed_folded_and_spared_alike_in_receipts_cards_and_orders(home: Home) -> None:
+    nobody = ("nuLL", " None ", "NIL", "N/a", "nan", "-", "0", "0000", "WALKIN", " WALKIN", "till-7", "TiLL-7")
+    somebody = ("walkin", "NULL1", "00A", "n a", "TILL-70", "--", "K1")
+    ids = dict(enumerate((*nobody, *somebody)))
+    orders = together(*(ordered(f"O{n}", one, status="submitted", invoiced_date="") for n, one in ids.items()))
+    whole = {
+        "bases": "page7", "base": "rfm", "programme": PROGRAMME | {"placeholder_customers": ["Till-7"]},
+        "landing": {
+            f"hq/{FIRST}/hq": {
+                "channels": [{"channel_id": "S1"}, {"channel_id": "S3", "default_customer_id": "WALKIN "}],
+                "loyalty_cards": [{"card_id": f"C{n}", "customer_id": one} for n, one in ids.items()],
+            },
+            f"pos/{FIRST}/S1": together(*(sold(f"T{n}", "1.00", customer_id=one) for n, one in ids.items())),
+            f"call_center/{FIRST}/CC1": orders,
+        },
+    }  # fmt: skip
+    write_programmes(whole, home.programme)
+    work(home, whole, {FIRST: list(drops_of(whole))})
+    seen = {
+        name: {row[key][1:]: row["customer_id"] for row in table(home, name)}
+        for name, key in (
+            ("customers.receipts", "transaction_id"), ("reference.loyalty_cards", "card_id"),
+            ("call_center.order_status", "order_id"),
+        )
+    }  # fmt: skip
+    for name, customers in seen.items():
+        assert len(customers) == len(ids), name
+        assert {one: customers[str(n)] for n, one in ids.items() if one in nobody} == dict.fromkeys(nobody), name
+        assert [customers[str(n)] for n, one in ids.items() if one in somebody] == list(somebody), name
+    assert [row["customer_id"] for row in table(home, "rfm.scores")] == sorted(somebody)
+
+
+def test_nobody_cannot_be_erased_but_was_and_is_explained(from_third: Home) -> None:
+    with pytest.raises(KantaError, match="WALKIN stands for nobody") as refused:
+        erasure.erase(from_third, "WALKIN")
+    assert "default_customer_id" in str(refused.value.next_step)
+    found = explain.explain(from_third, "transaction", "W3")
+    assert (found["transaction"]["customer_id"], found["transaction"]["is_placeholder"]) == ("WALKIN", True)
+    assert {(rule["rule_id"], str(rule["points"])) for rule in found["rules"]} == {
+        ("points", "30.00"),
+        ("status", "30.00"),
+    }
+    assert explain.explain(from_third, "transaction", "W2")["transaction"]["is_placeholder"] is False
+
+
+def test_another_list_of_placeholders_is_not_simulated(from_third: Home, tmp_path: Path) -> None:
+    write_programmes(case({}, placeholder_customers=["K1"]), tmp_path)
+    with pytest.raises(BadArguments, match="placeholder_customers"):
+        simulate.simulate(from_third, tmp_path)
