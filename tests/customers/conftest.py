@@ -35,8 +35,8 @@ READ = (
 )  # fmt: skip
 VIEWS = (
     "customers._newest", "customers.account_map", "sales._placeholders", "reference.channels",
-    "reference.loyalty_cards", "customers.customers", "customers.contacts", "customers.addresses", "customers.attributes",
-    "customers.affiliations", "customers.operations",
+    "reference.loyalty_cards", "customers.customers", "customers.contacts", "customers.addresses",
+    "customers.attributes", "customers.affiliations", "customers.operations",
 )  # fmt: skip
 
 

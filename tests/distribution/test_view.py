@@ -103,6 +103,17 @@ def test_one_step_of_customers_is_followed_and_no_more(empty: Retailer, tmp_path
     assert cards(empty, tmp_path) == ["K1", "K2"]
 
 
+def test_a_sale_of_a_placeholder_involves_its_card_and_no_customer(empty: Retailer, tmp_path: Path) -> None:
+    empty.customer("WALKIN")
+    empty.card("K1", customer_id="C7")
+    empty.card("K2", customer_id="WALKIN")
+    empty.sale("S002", card="K1", customer="WALKIN")
+    empty.transactions[-1]["is_placeholder"] = True
+    views = empty.view(tmp_path)
+    assert views["S002"]["cards"] == ["K1,club,as_card_tender,C7,2026-01-05,,"]
+    assert "customers" not in views["S002"]
+
+
 @pytest.mark.parametrize(("day", "involved"), [(date(2024, 11, 21), ["K1"]), (date(2024, 11, 20), [])])
 def test_transactions_of_the_last_24_months_before_the_opening_day_count(
     empty: Retailer, tmp_path: Path, day: date, involved: list[str]

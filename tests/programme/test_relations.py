@@ -46,6 +46,7 @@ FULL["programs"][0] |= {"price_groups": ["CLUB"]}
 FULL["programs"][0]["tiers"][0] |= {"price_groups": ["GOLD"]}
 FULL["schemes"][0] |= {"excluded_affiliations": ["staff"]}
 FULL["card_numbers"] = [{"from": "500", "to": "599"}]
+FULL["placeholder_customers"] = ["TILL-7"]
 FULL["call_center"] = RULES
 FULL["rfm"][0] |= {
     "schedule": "daily",
