@@ -202,7 +202,11 @@ def _parser() -> argparse.ArgumentParser:
     release = command("release", _quarantine_release, "put it through again, corrected", quarantine)
     release.add_argument("id")
     release.add_argument(
-        "--set", action="append", default=[], metavar="COLUMN=VALUE", help="a corrected value (may be repeated)"
+        "--set",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="a corrected value (may be repeated); of another row of the record: tenders.1.amount=10.00",
     )
 
     dismiss = command("dismiss", _quarantine_dismiss, "close what will not be released", quarantine)

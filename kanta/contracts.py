@@ -7,8 +7,9 @@ data dictionary are all derived from it. Two families:
   what ODCS has, a dataset may say ``partOf`` (the dataset whose rows it details) and ``recordKey`` (what is refused
   and replaced as a whole, when that is not one row), a column ``optional`` (a file may lack it), ``default`` (what
   empty means), ``daysAfterDrop`` (how far after its drop it may be dated), ``boundedAge`` (whether settings bound how
-  far before), and of a time that may lack its offset ``local`` (the column in which landing notes that it did, so that
-  it is its channel's clock) or ``zone``;
+  far before), of a time ``standsFor`` (the date of bounded age that it tells where that is empty), and of a time that
+  may lack its offset ``local`` (the column in which landing notes that it did, so that it is its channel's clock) or
+  ``zone``;
 * ``schemas/lake/<schema>/<table>.odcs.yaml`` (physicalName ``<schema>.<table>``): what the lake holds.
 """
 
@@ -51,6 +52,7 @@ class Column:
     personal: bool = False
     optional: bool = False  # a feed's column that a file may leave out
     bounded_age: bool = False  # may not be older than the settings allow for its feed (days_late)
+    stands_for: str = ""  # the date of bounded age that this time tells where that is empty
     days_after_drop: int | None = None  # how many days after its drop's date a fact may be dated; None: any
     local: str = ""  # of a feed's time: the column that says whether it came without offset, so in its channel's zone
     zone: str = ""  # of a feed's time: the zone of one that comes without offset; empty: there must be an offset
@@ -147,6 +149,7 @@ def _column(where: str, item: dict[str, Any]) -> Column:
         optional=bool(custom.get("optional", False)),
         days_after_drop=custom.get("daysAfterDrop"),
         bounded_age=bool(custom.get("boundedAge", False)),
+        stands_for=str(custom.get("standsFor", "")),
         local=str(custom.get("local", "")),
         zone=str(custom.get("zone", "")),
     )

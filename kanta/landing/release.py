@@ -32,7 +32,8 @@ def release(home: Home, refused: Sequence[Mapping[str, Any]], corrections: Mappi
 
     ``refused``: rows of ``ops.quarantine`` of one record or more of one drop, the first naming the new drop
     (``<source>.released-<quarantine_id>``, beside the old one); ``corrections``: by quarantine_id, the columns to
-    change. Every row of the records is read again from the original files. Returns the new drop's directory.
+    change, of another row of the same record as ``tenders.1.amount``. Every row of the records is read again from the
+    original files. Returns the new drop's directory.
 
     A row of level ``drop`` cannot be corrected here: repair the drop and write its control file again, or leave it
     out of what ``take`` is told to know, and it is looked at once more. Raises ``KantaError``.
@@ -99,12 +100,30 @@ def _records(
     for row in refused:
         n = _position(held, row)
         delivered, change = held[n], corrections.get(row["quarantine_id"], {})
-        if unknown := set(change) - set(delivered.contract.names):
+        own = {column: value for column, value in change.items() if "." not in column}
+        if unknown := set(own) - set(delivered.contract.names):
             raise BadArguments(f"{row['dataset']} has no column {min(unknown)}.", where=row["quarantine_id"])
-        corrected[n] = replace(delivered, values={**delivered.values, **change})
+        corrected[n] = replace(corrected.get(n, delivered), values={**corrected.get(n, delivered).values, **own})
+        for place, value in change.items():
+            if "." in place:
+                part, column = _part(held, delivered, place, row["quarantine_id"])
+                before = corrected.get(part, held[part])
+                corrected[part] = replace(before, values={**before.values, column: value})
         key = "|".join(corrected[n].values.get(name, "") for name in delivered.contract.record_key)
         records |= {(delivered.family, delivered.key), (delivered.family, key)}
     return [corrected.get(n, row) for n, row in enumerate(held) if n in corrected or (row.family, row.key) in records]
+
+
+def _part(held: list[_Row], whole: _Row, place: str, where: str) -> tuple[int, str]:
+    """Where another row of a record stands, and its column, from words such as ``tenders.1.amount``."""
+    dataset, number, column = ([*place.split("."), "", ""])[:3]
+    for n, row in enumerate(held):
+        same = (row.family, row.key, row.contract.dataset) == (whole.family, whole.key, dataset)
+        if same and column in row.contract.names and row.values.get(row.contract.key[-1]) == number:
+            return n, column
+    raise BadArguments(
+        f"The record has no {place}.", where=where, next_step="DATASET.NUMBER.COLUMN, as tenders.1.amount"
+    )
 
 
 def _position(held: list[_Row], refused: Mapping[str, Any]) -> int:

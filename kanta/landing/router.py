@@ -182,9 +182,11 @@ def rules(column: Column, raw: str, value: str) -> list[Rule]:
         days = f"more than {column.days_after_drop} days " if column.days_after_drop else ""
         reason = f"is {days}after the drop's date"
         rule("after_drop", f"{day} > _date + {column.days_after_drop}", reason)
+    reason = "is further before the drop's date than settings.yaml allows (days_late): was a clock reset?"
     if column.bounded_age:
-        reason = "is further before the drop's date than settings.yaml allows (days_late): was a clock reset?"
         rule("before_drop", f"{value} < _oldest", reason)
+    if column.stands_for:
+        rule("before_drop", f"{quoted(column.stands_for)} is null and {value}::date < _oldest", reason)
     if column.allowed:
         values = ", ".join(literal(one) for one in column.allowed)
         rule("allowed", f"{value} not in ({values})", f"is not one of {', '.join(column.allowed)}")

@@ -4,7 +4,7 @@
 ``kanta.programme.relations`` makes both readable to SQL models as ``programme.<relation>``.
 """
 
-from kanta.programme.loading import load, load_settings, write_schemas
+from kanta.programme.loading import exists, load, load_settings, write_schemas
 from kanta.programme.model import Programme, Settings, canonical, from_canonical, json_schema
 from kanta.programme.rules import HqNames, check_against_hq, warnings
 from kanta.programme.versions import Span, Version, in_force, spans, versions
@@ -17,6 +17,7 @@ __all__ = [
     "Version",
     "canonical",
     "check_against_hq",
+    "exists",
     "from_canonical",
     "in_force",
     "json_schema",

@@ -45,6 +45,11 @@ def load(folder: Path, effective_from: date | None = None, *, conditions: bool =
 _URL = re.compile(r"(?!file:)[A-Za-z0-9+.-]{2,}:")
 
 
+def exists(folder: Path) -> bool:
+    """Whether a folder holds a programme at all, right or wrong."""
+    return bool(_files(folder, []))
+
+
 def load_settings(folder: Path) -> Settings:
     """``settings.yaml`` of a programme folder, else the defaults; raises BadProgramme as :func:`load` does."""
     path = folder / SETTINGS

@@ -190,6 +190,29 @@ class CardNumbers(Model):
     """The last, as long as the first."""
 
 
+#: What a receipt is checked for and told of (spec 7-seeds-whole section 9); all but points can refuse it.
+ReceiptRule = Literal[
+    "tenders", "double", "points", "sign", "negative_price", "discount", "tax", "empty", "rounding", "unknown"
+]
+
+
+def _to_refusing(value: object) -> object:
+    if value == "points":
+        raise ValueError("must not be points: what a receipt earns is known only once it counts")
+    return value
+
+
+class StoreChecks(Model):
+    """How receipts are checked (spec 7-seeds-whole section 9)."""
+
+    tender_limit: Amount = Decimal("0.01")
+    """Tenders may be off the total by so much, in the receipt's currency."""
+    points_limit: Amount = Decimal(0)
+    """Points that a till states may be off ours by so many."""
+    refuse: tuple[Annotated[ReceiptRule, BeforeValidator(_to_refusing)], ...] = ()
+    """Rules whose receipts wait in quarantine; the others are told and change nothing."""
+
+
 # Date intervals, programs, tiers
 
 
@@ -765,6 +788,8 @@ class Programme(Model):
     """What is supposed of points owed to members."""
     card_numbers: tuple[CardNumbers, ...] = ()
     """Numbers of cards that may pay; empty: all."""
+    store_checks: StoreChecks = StoreChecks()
+    """How receipts are checked, and what refuses one."""
     date_intervals: tuple[DateInterval, ...] = ()
     """Named intervals for tiers."""
     programs: tuple[Program, ...] = ()

@@ -23,7 +23,7 @@ from kanta.programme.model import (
     RfmLifetime,
     Scheme,
 )
-from kanta.programme.rules import point_decimals
+from kanta.programme.rules import point_decimals, smallest_amounts
 from kanta.programme.segments import segment_map
 from kanta.programme.versions import Span, Version, in_force, spans
 
@@ -50,6 +50,13 @@ RELATIONS: dict[str, dict[str, str]] = {
         "charges_in_basis": "BOOLEAN", "gift_cards_in_basis": "BOOLEAN",
         "ultimate_redemption": "DECIMAL(18,6)",
     },
+    # How far tenders and stated points may be off; the rules that refuse a receipt.
+    "programme.store_checks": {
+        "version": "INTEGER", "tender_limit": "DECIMAL(18,2)", "points_limit": "DECIMAL(18,2)",
+    },
+    "programme.refusing_rules": {"version": "INTEGER", "rule": "VARCHAR"},
+    # Currencies that do not have two decimals.
+    "programme.smallest_amounts": {"version": "INTEGER", "currency": "VARCHAR", "unit": "DECIMAL(18,6)"},
     # unit_h: the smallest step of the points (100: whole points, 1: cents); maximum_h NULL: no limit;
     # value: money a point is worth in the accounting currency, NULL: nothing says so.
     "programme.reward_points": {
@@ -178,6 +185,19 @@ def _parameters(span: Span) -> Rows:
         *(part != "excluded" for part in (basis.tax, basis.charges, basis.gift_cards)),
         span.version.programme.liability.ultimate_redemption,
     )
+
+
+def _store_checks(span: Span) -> Rows:
+    checks = span.version.programme.store_checks
+    yield span.number, checks.tender_limit, checks.points_limit
+
+
+def _refusing_rules(span: Span) -> Rows:
+    yield from ((span.number, rule) for rule in sorted(set(span.version.programme.store_checks.refuse)))
+
+
+def _smallest_amounts(span: Span) -> Rows:
+    yield from ((span.number, currency, unit) for currency, unit in smallest_amounts().items())
 
 
 def _reward_points(span: Span) -> Rows:
@@ -356,6 +376,9 @@ def _period(definition: RfmDefinition, day: date) -> tuple[date, date]:
 _BY_VERSION: dict[str, Callable[[Span], Rows]] = {
     "programme.versions": _versions,
     "programme.parameters": _parameters,
+    "programme.store_checks": _store_checks,
+    "programme.refusing_rules": _refusing_rules,
+    "programme.smallest_amounts": _smallest_amounts,
     "programme.reward_points": _reward_points,
     "programme.card_numbers": _card_numbers,
     "programme.programs": _programs,

@@ -54,6 +54,14 @@ def decimals(currency: str) -> int:
     return 0 if currency in _NO_DECIMALS else 2
 
 
+def smallest_amounts() -> dict[str, Decimal]:
+    """The smallest amount of each currency that does not have two decimals."""
+    return {
+        **dict.fromkeys(sorted(_NO_DECIMALS), Decimal(1)),
+        **dict.fromkeys(sorted(_THREE_DECIMALS), Decimal("0.001")),
+    }
+
+
 def point_decimals(point: RewardPoint) -> int:
     """Decimals of a reward point: none for quantity, the currency's for amount."""
     return decimals(point.currency) if point.type == "amount" and point.currency else 0

@@ -26,7 +26,17 @@ UNDEMANDING = frozenset({"description", "personal", "kind", "grain", "partition"
 
 #: What only a feed's contract says: the router's business, before anything is in the lake.
 ROUTED = frozenset(
-    {"default", "optional", "days_after_drop", "bounded_age", "local", "zone", "part_of", "record_columns"}
+    {
+        "default",
+        "optional",
+        "days_after_drop",
+        "bounded_age",
+        "stands_for",
+        "local",
+        "zone",
+        "part_of",
+        "record_columns",
+    }
 )
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")

@@ -321,6 +321,13 @@ def test_the_business_date_is_as_said_else_the_local_day_of_the_beginning(head: 
     assert read(data)["transactions"][0]["business_date"] == day
 
 
+@pytest.mark.parametrize("zone", ["Z", "+00:00", "-00:00"])
+def test_a_time_in_utc_tells_no_business_date_but_the_id_keeps_it_as_written(zone: str, read: Any) -> None:
+    data = document(item(1, "10.00"), head="").replace(b"09:00:00Z", b"22:30:00" + zone.encode())
+    (header,) = read(data)["transactions"]
+    assert (header["transaction_id"], header.get("business_date", "")) == ("S1-R1-2026-01-05-1", "")
+
+
 def test_a_flagged_line_does_not_count_and_a_flagged_copy_turned_round_voids_its_original(read: Any) -> None:
     found = read(
         document(

@@ -46,7 +46,7 @@ def breaking(column: Column, rule: str) -> list[str]:
         assert column.days_after_drop is not None
         return [(DAY + timedelta(column.days_after_drop + 1)).isoformat() + sound(column)[10:]]
     if kind == "before_drop":  # of any feed: the settings bound a receipt's age more narrowly than an order's
-        return [(DAY - timedelta(3661)).isoformat()]
+        return [(DAY - timedelta(3661)).isoformat() + sound(column)[10:]]
     if kind == "digits":
         return [f"1.{'0' * column.scale}1", f"-.{'0' * column.scale}50"]
     return {
@@ -77,7 +77,10 @@ def mutations(contract: Contract) -> Content:
                 number += 1
                 own = {key: own_key(contract.column(key), number) for key in contract.key}
                 content.rows[contract.dataset].append(
-                    {c.name: sound(c) for c in contract.columns} | own | {column.name: value}
+                    {c.name: sound(c) for c in contract.columns}
+                    | own
+                    | ({column.stands_for: ""} if rule.startswith("before_drop") and column.stands_for else {})
+                    | {column.name: value}
                 )
                 content.expected[(contract.dataset, number)] = rule
                 if whole:

@@ -11,6 +11,7 @@ from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
 from tests.feed import Row, rows, sale, write_drop
+from tests.landing.test_poslog import deliver, document, item, tender
 
 BEGAN = date(2026, 1, 1)
 CHANNEL = {
@@ -71,6 +72,14 @@ def test_a_receipt_without_business_date_is_of_the_local_date_on_which_it_began(
         ))  # fmt: skip
     dates = {document: when for document, when, _ in happened(home, day)}
     assert dates == {"T1": "2026-01-10", "T2": "2026-01-10", "T3": "2026-01-09", "T4": "2026-01-10"}
+
+
+def test_a_poslog_without_business_date_is_of_the_channels_local_date_and_keeps_its_id(home: Home) -> None:
+    channels(home, BEGAN, S1="Europe/Helsinki")
+    content = (item(1, "10.00"), tender(2, "10.00"))
+    data = document(*content, head="").replace(b"2026-01-05T09:0", b"2026-01-09T22:3")
+    deliver(home, "S1", data, day=date(2026, 1, 10))
+    assert happened(home, date(2026, 1, 10)) == [("S1-R1-2026-01-09-1", "2026-01-10", "2026-01-09T22:35Z")]
 
 
 def test_orders_too_and_a_zone_that_comes_late_or_changes_reads_them_anew(home: Home) -> None:

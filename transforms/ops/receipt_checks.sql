@@ -1,189 +1,43 @@
--- What is odd about receipts that count: said for a look, and nothing else.
+-- What is odd about receipts: told of those that count, and what keeps those that are refused from counting.
 -- grain: transaction_id, line_no, rule; line_no 0 stands for the receipt as a whole
 -- why: tills price and print; a receipt that a till sent under two ids, or whose parts do not add up, counts as it is and is
--- told (spec 7-seeds-whole section 9). What may not count at all is in ops.quarantine.
+-- told, unless the programme refuses it (spec 7-seeds-whole section 9). Whatever else is refused is in ops.quarantine.
 with
 
-receipts as (
-    select
-        transactions.transaction_id,
-        transactions.channel_id as store_id,
-        transactions.business_date,
-        transactions.occurred_at,
-        transactions.customer_id,
-        transactions.currency,
-        transactions.tax_amount,
-        transactions.discount_amount,
-        transactions.total_amount,
-        landed.drop_id,
-        landed.register_id,
-        landed.transaction_no
-    from customers.receipts as transactions
-    inner join landed.transactions as landed
-        on transactions.transaction_id = landed.transaction_id
-        and transactions.drop_id = landed.drop_id
-),
-
-printed as (
-    select
-        *,
-        first_value(transaction_id) over (
-            partition by business_date, store_id, register_id, transaction_no, total_amount
-            order by occurred_at nulls first, transaction_id
-        ) as first_id
-    from receipts
-),
-
-lines as (
-    select
-        receipts.transaction_id,
-        receipts.store_id,
-        receipts.business_date,
-        landed.line_no,
-        landed.kind,
-        landed.product_id,
-        landed.quantity,
-        landed.unit_price,
-        landed.net_amount,
-        landed.tax_amount,
-        landed.discount_amount
-    from receipts
-    inner join landed.lines as landed
-        on receipts.transaction_id = landed.transaction_id
-        and receipts.drop_id = landed.drop_id
-    where not landed.voided
-),
-
-summed as (
+off_by_points as (
     select
         transaction_id,
-        sum(tax_amount) as tax_amount,
-        sum(discount_amount) as discount_amount
-    from lines
+        any_value(store_id) as store_id,
+        any_value(business_date) as business_date,
+        string_agg(points || ' ' || kind || coalesce(' on ' || card_id, ''), '; ' order by card_id, kind) as expected,
+        string_agg(stated || ' ' || kind || coalesce(' on ' || card_id, ''), '; ' order by card_id, kind) as found
+    from ops._stated_points
+    where abs(stated - points) > points_limit
     group by transaction_id
 ),
 
-paid as (
+refused as (
     select
-        tenders.transaction_id,
-        sum(tenders.amount) as amount
-    from sales.tenders as tenders
-    inner join receipts
-        on tenders.transaction_id = receipts.transaction_id
-    group by tenders.transaction_id
-    having bool_and(tenders.currency = receipts.currency)
-),
-
-found as (
-    select
-        transaction_id,
-        0 as line_no,
-        'double' as rule,
-        store_id,
-        business_date,
-        first_id as expected,
-        transaction_id as found
-    from printed
-    where transaction_id <> first_id
-
-    union all
-
-    select
-        receipts.transaction_id,
-        0 as line_no,
-        'tenders' as rule,
-        receipts.store_id,
-        receipts.business_date,
-        cast(receipts.total_amount as varchar) as expected,
-        cast(paid.amount as varchar) as found
-    from receipts
-    inner join paid
-        on receipts.transaction_id = paid.transaction_id
-    where abs(receipts.total_amount - paid.amount) > 0.01
-
-    union all
-
-    select
-        receipts.transaction_id,
-        0 as line_no,
-        'tax' as rule,
-        receipts.store_id,
-        receipts.business_date,
-        cast(summed.tax_amount as varchar) as expected,
-        cast(receipts.tax_amount as varchar) as found
-    from receipts
-    inner join summed
-        on receipts.transaction_id = summed.transaction_id
-    where receipts.tax_amount <> summed.tax_amount
-
-    union all
-
-    select
-        receipts.transaction_id,
-        0 as line_no,
-        'discount' as rule,
-        receipts.store_id,
-        receipts.business_date,
-        cast(summed.discount_amount as varchar) as expected,
-        cast(receipts.discount_amount as varchar) as found
-    from receipts
-    inner join summed
-        on receipts.transaction_id = summed.transaction_id
-    where receipts.discount_amount <> summed.discount_amount
-
-    union all
-
-    select
-        transaction_id,
-        0 as line_no,
-        'empty' as rule,
-        store_id,
-        business_date,
-        'a line' as expected,
-        'none' as found
-    from receipts
-    where transaction_id not in (select transaction_id from summed)
-
-    union all
-
-    select
-        transaction_id,
-        line_no,
-        'sign' as rule,
-        store_id,
-        business_date,
-        cast(quantity as varchar) as expected,
-        cast(net_amount as varchar) as found
-    from lines
-    where sign(quantity) * sign(net_amount) < 0
-
-    union all
-
-    select
-        transaction_id,
-        line_no,
-        'negative_price' as rule,
-        store_id,
-        business_date,
-        '0 or more' as expected,
-        cast(unit_price as varchar) as found
-    from lines
-    where unit_price < 0
-
-    union all
-
-    select
-        transaction_id,
-        line_no,
-        'unknown' as rule,
-        store_id,
-        business_date,
-        'a product' as expected,
-        product_id as found
-    from lines
+        quarantine.record_key as transaction_id,
+        quarantine.rule,
+        any_value(receipts.store_id) as store_id,
+        any_value(receipts.business_date) as business_date,
+        any_value(quarantine.reason) as reason,
+        any_value(receipts.header) as header
+    from ops.quarantine as quarantine
+    inner join ops._quarantined_receipts as receipts
+        on quarantine.drop_id = receipts.drop_id
+        and quarantine.record_key = receipts.transaction_id
     where
-        kind in ('sale', 'return')
-        and product_id not in (select product_id from reference.products where product_id is not null)
+        quarantine.status = 'open'
+        and quarantine.dataset = 'transactions'
+        and quarantine.rule in (
+            'total', 'return_sign', 'gift_card_return', 'tenders', 'double', 'sign', 'negative_price', 'discount', 'tax',
+            'empty', 'rounding', 'unknown'
+        )
+    group by
+        quarantine.record_key,
+        quarantine.rule
 )
 
 select
@@ -195,4 +49,58 @@ select
     expected,
     found,
     'reported' as effect
-from found
+from ops._receipt_faults
+
+union all
+
+select
+    transaction_id,
+    0 as line_no,
+    'double' as rule,
+    store_id,
+    business_date,
+    first_id as expected,
+    transaction_id as found,
+    'reported' as effect
+from ops._doubles
+
+union all
+
+select
+    transaction_id,
+    0 as line_no,
+    'points' as rule,
+    store_id,
+    business_date,
+    expected,
+    found,
+    'reported' as effect
+from off_by_points
+
+union all
+
+select
+    refused.transaction_id,
+    0 as line_no,
+    refused.rule,
+    refused.store_id,
+    refused.business_date,
+    case
+        when refused.rule = 'total'
+            then concat_ws(
+                ' + ',
+                json_extract_string(refused.header, '$.net_amount'),
+                json_extract_string(refused.header, '$.tax_amount'),
+                json_extract_string(refused.header, '$.charges_amount')
+            )
+        else nullif(regexp_extract(refused.reason, '^(.*) where (.*) is expected$', 2), '')
+    end as expected,
+    case
+        when refused.rule = 'total' then json_extract_string(refused.header, '$.total_amount')
+        else nullif(regexp_extract(refused.reason, '^(.*) where (.*) is expected$', 1), '')
+    end as found,
+    'quarantined' as effect
+from refused
+left join ops._checked_receipts as counted
+    on refused.transaction_id = counted.transaction_id
+where counted.transaction_id is null

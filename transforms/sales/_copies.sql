@@ -1,7 +1,8 @@
 -- Every landed copy of the touched documents, ranked: rank 1 is the copy that holds.
 -- grain: kind, document_id, drop_id
 -- why: the earliest drop's copy of a transaction counts; the newest drop's version of an order replaces the others.
--- What a later drop or another document voids does not count, nor does a document that voids.
+-- What a later drop or another document voids does not count, nor does a document that voids. A copy that the programme
+-- refuses does not take the id: a later good one counts.
 with
 
 transactions as (
@@ -23,8 +24,12 @@ transactions as (
         and times.kind = 'transaction'
     left join sales._voids as voids
         on landed.transaction_id = voids.document_id
+    left join sales._refused as refused
+        on landed.transaction_id = refused.document_id
+        and landed.drop_id = refused.drop_id
     where
-        landed.drop_date <= $business_date
+        refused.document_id is null
+        and landed.drop_date <= $business_date
         and landed.transaction_id in (select document_id from sales._touched where kind = 'transaction')
 ),
 

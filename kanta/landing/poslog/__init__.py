@@ -6,6 +6,7 @@ document, ``readings`` says what single elements mean, ``sales`` and ``tenders``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -110,14 +111,21 @@ def convert(node: Node) -> Receipt | Broken:
         return Broken(node.line, transaction_id, "an amount is larger than any receipt's")
 
 
+#: The end of a time in UTC.
+_UTC = re.compile(r"\d(Z|[+-]00:?00)$")
+
+
 def _header(node: Node) -> Row:
-    """What every transaction has, sale or not; the id is store-register-business date-sequence."""
+    """What every transaction has, sale or not; the id is store-register-business date-sequence.
+
+    Without BusinessDayDate the id has the date as it is written in BeginDateTime.
+    """
     store, register, day, number = place_of(node)
     begin = node.value("BeginDateTime") or node.value("EndDateTime", "POSLogDateTime", "ReceiptDateTime")
     retail = node.first("RetailTransaction", "FoodServiceTransaction")
     if not begin and retail:
         begin = retail.value("ReceiptDateTime")
-    day = day or begin[:10]
+    said, day = day, day or begin[:10]
     for what, value in (("store", store), ("register", register), ("day", day), ("number", number)):
         if not value:
             raise TransactionError(f"the transaction has no {what}")
@@ -127,7 +135,8 @@ def _header(node: Node) -> Row:
         "store_id": store,
         "register_id": register,
         "transaction_no": number,
-        "business_date": day,
+        # A time in UTC does not tell the store's date: without a date it is that of the channel's clock (sales).
+        "business_date": day if said or not _UTC.search(begin) else "",
         "started_at": begin,
         "ended_at": node.value("EndDateTime") or begin,
         "offline": "true" if node.flag("OfflineFlag") else "false",
