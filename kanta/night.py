@@ -408,9 +408,10 @@ def _call_center(night: Night) -> None:
 
 
 def _loyalty(night: Night) -> None:
-    from kanta import loyalty
+    from kanta import loyalty, store_days
 
     loyalty.work_out(night)
+    store_days.work_out(night)
 
 
 def _rfm(night: Night) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kanta import loyalty
+from kanta import loyalty, store_days
 from kanta.engine import Engine
 from kanta.home import Home
 from kanta.lake import Lake
@@ -34,6 +34,7 @@ def replay(home: Home, *, dry_run: bool) -> Checked:
             result = _differences(night)
             if result.breaches:
                 loyalty.finish(night)
+                store_days.work_out(night)
         if result.breaches:
             publish(home, night.business_date)
         return result

@@ -40,7 +40,7 @@ def work_out(night: Night) -> None:
     night.define("sales._documents_now", "sales._product_of_day", "sales._redescribed", "sales._touched")
     refusing = _refusing_rules(night)
     _touch_again(night, refusing)
-    night.define("sales._local_times", "sales._voids")
+    night.define("sales._undated", "sales._local_times", "sales._voids")
     _refuse(night, refusing)
     night.define("sales._copies", "sales._holding", "sales._affected_days", "sales._differing_copies")
     days = [day for (day,) in night.engine.rows("select business_date from sales._affected_days order by 1")]

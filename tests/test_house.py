@@ -32,7 +32,7 @@ MADE_BY_CODE = {
     "loyalty._folded_entries", "loyalty._folded_events", "loyalty._folded_lots", "loyalty._folded_pieces",
     "loyalty._joined", "loyalty._joined_nodes", "loyalty._lots_carried", "loyalty._replaced",
     "loyalty._stays", "loyalty._uncovered",
-    "sales._refused", "sales._time_zones",
+    "ops._trading_days", "sales._refused", "sales._time_zones",
     "rfm._bounds", "rfm._cuts", "rfm._imagined", "rfm._lifetime_amounts", "rfm._lifetime_expectations", "rfm._scored",
 }  # fmt: skip
 

@@ -1,26 +1,25 @@
--- When each copy of the touched documents happened, and its business date where it names none.
+-- When each copy of the touched documents happened, and its business date.
 -- grain: kind, document_id, drop_id
 -- why: a time without offset is its channel's clock; an hour that comes twice is the first, one that summer time skips moves
--- by the gap (spec 7-seeds-whole section 9). Landing keeps such a time as if it were UTC and says so. A receipt without
--- business date belongs to the local date on which it began, and never to a later one than its drop's.
+-- by the gap (spec 7-seeds-whole section 9). Landing keeps such a time as if it were UTC and says so.
 with
 
 documents as (
     select
         'transaction' as kind,
-        transaction_id as document_id,
-        drop_id,
-        drop_date,
-        store_id as channel_id,
-        business_date,
-        started_at,
-        coalesce(started_local, false) as started_local,
-        ended_at as happened_at,
-        coalesce(ended_local, false) as happened_local
-    from landed.transactions
+        landed.transaction_id as document_id,
+        landed.drop_id,
+        landed.store_id as channel_id,
+        coalesce(landed.business_date, undated.business_date) as business_date,
+        landed.ended_at as happened_at,
+        coalesce(landed.ended_local, false) as happened_local
+    from landed.transactions as landed
+    left join sales._undated as undated
+        on landed.transaction_id = undated.transaction_id
+        and landed.drop_id = undated.drop_id
     where
-        drop_date <= $business_date
-        and transaction_id in (select document_id from sales._touched where kind = 'transaction')
+        landed.drop_date <= $business_date
+        and landed.transaction_id in (select document_id from sales._touched where kind = 'transaction')
 
     union all
 
@@ -28,11 +27,8 @@ documents as (
         'order' as kind,
         order_id as document_id,
         drop_id,
-        drop_date,
         call_center_id as channel_id,
         invoiced_date as business_date,
-        cast(null as timestamptz) as started_at,
-        false as started_local,
         ordered_at as happened_at,
         coalesce(ordered_local, false) as happened_local
     from landed.orders
@@ -50,8 +46,7 @@ zoned as (
     from documents
     left join reference.channels as channels
         on documents.channel_id = channels.channel_id
-        and coalesce(documents.business_date, cast(timezone('UTC', documents.started_at) as date))
-        between channels.valid_from and channels.valid_to
+        and documents.business_date between channels.valid_from and channels.valid_to
     left join sales._time_zones as zones
         on channels.time_zone = zones.time_zone
 )
@@ -60,11 +55,7 @@ select
     kind,
     document_id,
     drop_id,
-    case
-        when business_date is not null or kind = 'order' then business_date
-        when started_local then least(cast(timezone('UTC', started_at) as date), drop_date)
-        else least(cast(timezone(time_zone, started_at) as date), drop_date)
-    end as business_date,
+    business_date,
     case
         when happened_local
             then least(
