@@ -26,10 +26,9 @@ def work_out(night: Night) -> None:
     night.attach("ops.drops", "ops.quarantine", "ops.store_days")
     night.attach_anew("loyalty.entries", "sales.transactions", "sales.documents")
     night.engine.define("sales._time_zones", "select name as time_zone from pg_timezone_names()")
-    night.define(
-        "sales._touched_drops", "sales._undated", "ops._quarantined_receipts", "ops._seen_receipts",
-        "ops._register_days", "ops._store_openings", "ops._changed_store_days",
-    )  # fmt: skip
+    night.define("sales._touched_drops", "sales._undated", "ops._quarantined_receipts")
+    night.unworked("ops._seen_receipts")  # all there ever were: only ever counted
+    night.define("ops._register_days", "ops._store_openings", "ops._changed_store_days")
     _judge_again(night)
     night.define("ops._store_days_due")
     days = [day for (day,) in night.engine.rows("select business_date from ops._store_days_due order by 1")]
@@ -40,7 +39,8 @@ def work_out(night: Night) -> None:
     checked = models()["ops._checked_receipts"].sql
     night.substitute(
         "ops._checked_receipts",
-        f"select * from ({checked}) where business_date in (select business_date from ops._store_days_due)",
+        f"select * from ({checked}) where business_date between date '{days[0]}' and date '{days[-1]}'"
+        " and business_date in (select business_date from ops._store_days_due)",
     )
     night.define(*_RECEIPTS, "ops._missing_numbers")
     night.attach("ops.receipt_checks")

@@ -28,6 +28,7 @@ from kanta.report import (
     quarantine,
     segments,
     showing,
+    stores,
     tiers,
     times,
 )
@@ -41,18 +42,21 @@ from kanta.report.packages import Session, Silent
 from kanta.report.points import Points
 from kanta.report.quarantine import Refused, RefusedBy
 from kanta.report.segments import Analysis
+from kanta.report.stores import StoreDays
 from kanta.report.tiers import Program
 from kanta.report.times import Stage
 
 #: The sections in the page's order, by the name of their template.
 SECTIONS = (
-    "drops", "checks", "quarantine", "customers", "points", "tiers", "ahead", "segments", "orders", "packages", "times",
+    "drops", "checks", "quarantine", "stores", "customers", "points", "tiers", "ahead", "segments", "orders",
+    "packages", "times",
 )  # fmt: skip
 
 TABLES = (
     "distribution.acknowledgements", "distribution.session_states", "loyalty.balances",
     "loyalty.card_tiers", "loyalty.entries", "loyalty.exceptions",
-    "ops.checks", "ops.drops", "ops.quarantine", "ops.runs", "programme.calendar", "programme.reward_points",
+    "ops.checks", "ops.drops", "ops.quarantine", "ops.runs", "ops.store_days", "programme.calendar",
+    "programme.reward_points",
     "rfm.lifetime_models", "rfm.scores", "rfm.segments", "sales.transactions", *ahead.TABLES, *customers.TABLES,
 )  # fmt: skip
 
@@ -71,6 +75,7 @@ class Report:
     checks: Checks
     refused_by: list[RefusedBy]
     refused: list[Refused]
+    stores: StoreDays
     customers: Customers
     points: list[Points]
     exceptions: list[tuple[str, int, int]]
@@ -139,6 +144,7 @@ def _read(night: Night, pending: list[Finding]) -> Report:
         checks=checks.read(window),
         refused_by=quarantine.by_rule(window),
         refused=quarantine.first(window),
+        stores=stores.read(window),
         customers=customers.of(night),
         points=points.read(window),
         exceptions=points.exceptions(window),

@@ -54,6 +54,12 @@ def of(report: Report) -> list[Finding]:
     if tonight := sum(rule.tonight for rule in report.refused_by):
         text = f"{count(tonight, 'row or file', 'rows or files')} set aside tonight."
         found.append(Finding("warning", text, "quarantine", "kanta quarantine list"))
+    if report.stores.incomplete:
+        names = few(
+            f"{day.store_id} on {day.business_date}" for day in report.stores.odd if day.verdict == "incomplete"
+        )
+        text = f"{count(report.stores.incomplete, 'store-day')} incomplete, such as {names}."
+        found.append(Finding("warning", text, "stores", 'kanta query "select * from ops.store_days"'))
     if report.customers.channels:
         names = few(channel for channel, _ in report.customers.channels)
         text = f"{count(len(report.customers.channels), 'channel')} with a default customer to look at: {names}."
@@ -71,6 +77,9 @@ def of(report: Report) -> list[Finding]:
     if older := sum(rule.open for rule in report.refused_by) - tonight:
         text = f"{count(older, 'row or file', 'rows or files')} of earlier nights still set aside."
         found.append(Finding("note", text, "quarantine", "kanta quarantine list"))
+    if report.stores.differing:
+        text = f"{count(report.stores.differing, 'store-day')} with receipts that do not add up."
+        found.append(Finding("note", text, "stores", 'kanta query "select * from ops.receipt_checks"'))
     if report.late:
         text = f"{count(len(report.late), 'drop')} of earlier nights came tonight."
         found.append(Finding("note", text, "drops"))

@@ -47,6 +47,7 @@ FULL["programs"][0]["tiers"][0] |= {"price_groups": ["GOLD"]}
 FULL["schemes"][0] |= {"excluded_affiliations": ["staff"]}
 FULL["card_numbers"] = [{"from": "500", "to": "599"}]
 FULL["placeholder_customers"] = ["TILL-7"]
+FULL["store_checks"] = {"refuse": ["tenders"]}
 FULL["call_center"] = RULES
 FULL["rfm"][0] |= {
     "schedule": "daily",

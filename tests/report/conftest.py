@@ -139,6 +139,13 @@ def stay(card: str, tier: str, level: int, first: date, last: date | None = None
     }  # fmt: skip
 
 
+def store_day(store: str, day: date, verdict: str, **figures: Any) -> Row:
+    counted = dict.fromkeys(("registers", "receipts", "missing", "late", "offline", "post_voided", "quarantined"), 0)
+    amounts = ("total_amount", "tenders_amount", "difference", "points_declared", "points_earned")
+    known = {"store_id": store, "business_date": day, "verdict": verdict, "reports": 0}
+    return {**known, **counted, **dict.fromkeys(amounts, Decimal(0)), **figures}
+
+
 def check(day: date, name: str, severity: str = "warning", *, success: bool = True) -> Row:
     return {
         "business_date": day, "table_name": "sales.lines", "check_name": name, "severity": severity,
@@ -218,6 +225,13 @@ def _written(books: Books) -> Books:
             "ops.quarantine": [
                 refused(2, NIGHT, "S001", "companion", line=3), refused(3, NIGHT, "S001", "type:quantity"),
                 refused(4, NIGHT, "S002", "truncated", line=None, level="drop"),
+            ],
+            "ops.store_days": [
+                store_day("S001", BEFORE, "incomplete", missing=9, missing_numbers="R1:1-9"),
+                store_day("S001", NIGHT, "incomplete", receipts=3, quarantined=1, missing=52,
+                          missing_numbers="R1:2-51|R2:7|R3:9|R4:1"),
+                store_day("S002", NIGHT, "differs", receipts=8, reports=2, difference=Decimal("-7.00")),
+                store_day("S003", NIGHT, "complete", receipts=5), store_day("S009", NIGHT, "absent"),
             ],
             "ops.checks": [
                 check(NIGHT, "quantity is there", "critical"), check(NIGHT, "rates are known", success=False),

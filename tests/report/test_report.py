@@ -16,7 +16,7 @@ from kanta import report
 from kanta.contracts import contract_of
 from kanta.errors import BadArguments, KantaError
 from kanta.reading import open_lake
-from kanta.report import drops, showing, tiers
+from kanta.report import drops, showing, stores, tiers
 from kanta.report import points as roll_forward
 from kanta.report.orders import HeldBy, Suspected
 from tests.report.conftest import (
@@ -132,6 +132,23 @@ def test_quarantine_is_counted_by_rule_and_rows_that_only_keep_company_come_last
         ("q2", "lines.csv:3"),
         ("q1", "lines.csv:2"),
     ]
+
+
+def test_the_nights_days_of_stores_are_counted_and_those_to_look_at_shown_the_worst_first(found: report.Report) -> None:
+    assert found.stores.by_verdict == {"absent": 1, "complete": 1, "differs": 1, "incomplete": 1}
+    assert [(day.store_id, day.verdict, day.missing, day.numbers) for day in found.stores.odd] == [
+        ("S001", "incomplete", 52, "R1:2-51, R2:7, R3:9"), ("S009", "absent", 0, ""), ("S002", "differs", 0, ""),
+    ]  # fmt: skip
+    texts = [(finding.level, finding.text) for finding in found.findings]
+    assert ("warning", f"1 store-day incomplete, such as S001 on {NIGHT}.") in texts
+    assert ("note", "1 store-day with receipts that do not add up.") in texts
+    assert "−7.00" in report.html(found)
+
+
+def test_a_night_of_which_every_day_is_whole_says_so(found: report.Report) -> None:
+    whole = replace(found, stores=stores.StoreDays({"complete": 2, "closed": 1}, []))
+    assert "Every day is whole." in report.html(whole)
+    assert not [finding for finding in whole.findings if finding.section == "stores"]
 
 
 def test_no_row_as_it_came_and_no_record_key_is_on_the_page(found: report.Report) -> None:

@@ -18,6 +18,7 @@ waiting as (
         business_date,
         count(*) as quarantined
     from ops._quarantined_receipts
+    where waiting
     group by
         store_id,
         business_date

@@ -1,21 +1,20 @@
--- Receipts of stores that wait in quarantine, and whole drops that do.
+-- Receipts of stores that were set aside, and whole drops that were; waiting: whether they still wait in quarantine.
 -- grain: drop_id, transaction_id; a whole drop has no transaction_id
 -- why: what was refused stands nowhere but in quarantine, as it came. Where it does not say its store or day, or a day that the
 -- drop cannot have, those of the drop are meant.
 with
 
-waiting as (
+set_aside as (
     select
         drop_id,
         record_key as transaction_id,
-        min(level) as level,
+        bool_or(status = 'open') as waiting,
         regexp_replace(any_value(source), '\.released-[0-9a-f]+$', '') as source,
         any_value(business_date) as drop_date,
-        string_agg(distinct rule, '|' order by rule) as rules,
         any_value(case when dataset = 'transactions' and json_valid(raw) then raw end) as header
     from ops.quarantine
     where
-        status = 'open'
+        status in ('open', 'released', 'dismissed')
         and feed = 'pos'
         and (
             level = 'drop'
@@ -29,27 +28,27 @@ waiting as (
 -- What is set aside after landing stands there; of POSLog a refused receipt has its id alone, which holds the other three.
 described as (
     select
-        waiting.*,
-        coalesce(landed.store_id, json_extract_string(waiting.header, '$.store_id')) as store_id,
+        set_aside.*,
+        coalesce(landed.store_id, json_extract_string(set_aside.header, '$.store_id')) as store_id,
         coalesce(
             landed.register_id,
-            json_extract_string(waiting.header, '$.register_id'),
-            nullif(regexp_extract(waiting.transaction_id, '^.+-([^-]+)-\d{4}-\d{2}-\d{2}-\d+$', 1), '')
+            json_extract_string(set_aside.header, '$.register_id'),
+            nullif(regexp_extract(set_aside.transaction_id, '^.+-([^-]+)-\d{4}-\d{2}-\d{2}-\d+$', 1), '')
         ) as register_id,
         coalesce(
             cast(landed.transaction_no as varchar),
-            json_extract_string(waiting.header, '$.transaction_no'),
-            regexp_extract(waiting.transaction_id, '^.+-\d{4}-\d{2}-\d{2}-(\d+)$', 1)
+            json_extract_string(set_aside.header, '$.transaction_no'),
+            regexp_extract(set_aside.transaction_id, '^.+-\d{4}-\d{2}-\d{2}-(\d+)$', 1)
         ) as transaction_no,
         coalesce(
             cast(landed.business_date as varchar),
-            json_extract_string(waiting.header, '$.business_date'),
-            regexp_extract(waiting.transaction_id, '^.+-(\d{4}-\d{2}-\d{2})-\d+$', 1)
+            json_extract_string(set_aside.header, '$.business_date'),
+            regexp_extract(set_aside.transaction_id, '^.+-(\d{4}-\d{2}-\d{2})-\d+$', 1)
         ) as business_date
-    from waiting
+    from set_aside
     left join landed.transactions as landed
-        on waiting.transaction_id = landed.transaction_id
-        and waiting.drop_id = landed.drop_id
+        on set_aside.transaction_id = landed.transaction_id
+        and set_aside.drop_id = landed.drop_id
 ),
 
 dated as (
@@ -65,8 +64,7 @@ dated as (
 select
     drop_id,
     transaction_id,
-    level,
-    rules,
+    waiting,
     header,
     coalesce(store_id, source) as store_id,
     register_id,

@@ -1,6 +1,7 @@
 -- What was tendered for each checked receipt, in its currency.
 -- grain: transaction_id, drop_id
--- why: a tender in another currency counts by the newest rate of the day or before; one without rate leaves the sum unknown.
+-- why: a tender in another currency counts by the newest rate of the day or before; one without rate, or beyond all
+-- bounds, leaves the sum unknown.
 with
 
 tenders as (
@@ -31,7 +32,10 @@ tenders as (
 select
     transaction_id,
     drop_id,
-    case when bool_and(rate is not null) then round(sum(amount * rate), 2) end as amount
+    case
+        when bool_and(rate is not null) and abs(sum(cast(amount as decimal(38, 2)) * rate)) < 1e15
+            then cast(round(sum(cast(amount as decimal(38, 2)) * rate), 2) as decimal(18, 2))
+    end as amount
 from tenders
 group by
     transaction_id,

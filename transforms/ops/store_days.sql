@@ -26,7 +26,9 @@ days as (
         store_id,
         business_date
     from ops._quarantined_receipts
-    where business_date in (select business_date from ops._store_days_due)
+    where
+        waiting
+        and business_date in (select business_date from ops._store_days_due)
 ),
 
 seen as (
@@ -139,6 +141,7 @@ waiting as (
         business_date,
         count(*) as quarantined
     from ops._quarantined_receipts
+    where waiting
     group by
         store_id,
         business_date
