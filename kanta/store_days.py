@@ -24,7 +24,7 @@ _RECEIPTS = (
 def work_out(night: Night) -> None:
     """Makes the days of stores anew that tonight's drops, points or decisions concern."""
     night.attach("ops.drops", "ops.quarantine", "ops.store_days")
-    night.attach_anew("loyalty.entries", "sales.transactions", "sales.documents")
+    night.attach_anew("loyalty.entries")
     night.engine.define("sales._time_zones", "select name as time_zone from pg_timezone_names()")
     night.define("sales._touched_drops", "sales._undated", "ops._quarantined_receipts")
     night.unworked("ops._seen_receipts")  # all there ever were: only ever counted

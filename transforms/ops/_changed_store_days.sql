@@ -70,10 +70,10 @@ changed as (
 
     union
 
-    select transactions.business_date
-    from sales.transactions as transactions
+    select receipts.business_date
+    from customers.receipts as receipts
     inner join known_now
-        on transactions.customer_id = known_now.customer_id
+        on receipts.customer_id = known_now.customer_id
 
     union
 
