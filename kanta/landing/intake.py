@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import accumulate, islice
 from pathlib import Path
@@ -46,6 +46,8 @@ from kanta.landing.router import ANY_AGE, RefusedRow, Router, Stated, drops_tabl
 from kanta.landing.spool import RawFile, Spools, Target, read
 
 Progress = Callable[[str, int, int], None]
+
+MAX_WARNED = 50  # of one drop, and of what lies beside all; the rest is counted
 
 #: The dataset whose rows a feed's control totals count, and the level at which its rows are refused.
 HEADERS = {"pos": "transactions", "call_center": "orders"}
@@ -148,6 +150,7 @@ def take(
     found = find(home.landing, feed, through, known, warned)
     if feed == feeds()[0]:  # a night takes every feed and says it once
         warned += strangers(home.landing, through)
+    _shorten(warned, 0)
     aside: dict[str, str] = {}
     while True:  # at most as often as there are drops: each time one more is set aside
         reading = _Reading(home, known, list(warned), aside)
@@ -206,7 +209,7 @@ class _Reading:
 
     def look(self, found: Found) -> None:
         """Reads one drop whole, or finds out that it is refused or not new after all."""
-        drop, ends, size = _Drop(found), self.spools.ends(), self.spools.size()
+        drop, ends, size, said = _Drop(found), self.spools.ends(), self.spools.size(), len(self.warned)
         self.spools.allowance = allowance = self.allowance()
         try:
             if found.refused:
@@ -233,6 +236,7 @@ class _Reading:
                 raise
             drop.refuse(DropError("no_room", _NO_ROOM))
             self.spools.back(ends)
+        _shorten(self.warned, said)
         self.drops.append(drop)
 
     def allowance(self) -> Allowance:
@@ -289,6 +293,13 @@ class _Reading:
 
     def _warn(self, found: Found, file: str, rule: str, reason: str) -> None:
         self.warned.append(Warned(found.feed, found.business_date, found.source, file, rule, reason))
+
+
+def _shorten(warned: list[Warned], begin: int) -> None:
+    """Keeps so many of what was odd since ``begin``, and counts the rest."""
+    if more := warned[begin + MAX_WARNED :]:
+        reason = f"{len(more):,} more like these"
+        warned[begin + MAX_WARNED :] = [replace(more[0], file="", rule="and_more", reason=reason)]
 
 
 def _expect(allowance: Allowance, files: Sequence[DataFile], folder: int) -> None:

@@ -33,6 +33,7 @@ from kanta.contracts import Contract
 from kanta.foreign import BLANKS, END_OF_FILE, trimmed
 from kanta.landing.drops import DataFile, DropError, open_file, shown
 from kanta.landing.limits import Allowance, UnwrittenError
+from kanta.landing.pages import MAX_FOOTER, footer_size, pages
 
 SEPARATOR, BREAK, RETURN = "\x1f", "\x1e", "\x1d"
 CONTROLS = ("\x00", RETURN, BREAK, SEPARATOR)  # what no text may hold, because spools mean something by it
@@ -40,10 +41,13 @@ BLOCK = 8 << 20
 HELD = 1 << 20  # bytes of a spool that are written at once
 MAX_ROW = 1 << 20  # characters; more is refused as that row
 MAX_UNBROKEN = 64 << 20  # without a line break; more refuses the drop
+MAX_RECORD = 16 << 20  # characters of a row of CSV with quotes; more refuses the drop
 MAX_UNPACKED = 16 << 30
 MAX_BATCH = 256 << 20  # bytes of text in 1,024 rows of Parquet
 MAX_RATIO, RATIO_FROM = 200, 64 << 20  # unpacked to packed, once this much is unpacked
+MAX_PACKED, PACKED_FROM = 4, 2 * BLOCK  # packed to unpacked, once this much is read; a part that is empty costs most
 MAX_COLUMNS = 1000
+BLANK_LINES = 10_000  # besides one for each row
 _PADDED_LINES = (" ,", ", ", " \n", "\n ", "\t", "\x0b", "\x0c")  # a value of unquoted CSV may be padded
 _PADDED_FIELDS = (f" {SEPARATOR}", f"{SEPARATOR} ", "\t", "\x0b", "\x0c", "\n", "\r")  # a field of a row may be
 MAX_HEADERS = 8  # spools for one dataset; files with yet another header are put in the contract's order
@@ -87,16 +91,29 @@ class RawFile:
             raise DropError("sha256", "the file is not the one the control file was written for", self.file.name)
 
 
+class _Packed:
+    """A packed file as it is unpacked: its parts hold something, for thousands of empty ones take longest."""
+
+    def __init__(self, raw: RawFile) -> None:
+        self.raw, self.packed, self.unpacked = raw, 0, 0
+
+    def read(self, size: int = BLOCK) -> bytes:
+        data = self.raw.read(size)
+        self.packed += len(data)
+        if self.packed > MAX_PACKED * self.unpacked + PACKED_FROM:
+            raise DropError("unpacking", "the file is mostly packed parts that hold nothing", self.raw.file.name)
+        return data
+
+
 def blocks(raw: RawFile) -> Iterator[bytes]:
     """The unpacked bytes of a file; more than a real file would hold is a zip bomb."""
-    reader: Any = raw
+    packed, reader = _Packed(raw), cast(Any, raw)
     if raw.file.compression == "gz":
-        reader = gzip.GzipFile(fileobj=cast(BinaryIO, raw))
+        reader = gzip.GzipFile(fileobj=cast(BinaryIO, packed))
     elif raw.file.compression == "zst":
         reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-            cast(BinaryIO, raw), read_across_frames=True, closefd=False
+            cast(BinaryIO, packed), read_across_frames=True, closefd=False
         )
-    unpacked = 0
     while True:
         try:
             block = reader.read(BLOCK)
@@ -106,9 +123,9 @@ def blocks(raw: RawFile) -> Iterator[bytes]:
             ) from error
         if not block:
             return
-        unpacked += len(block)
+        packed.unpacked += len(block)
         raw.allowance.count("unpacked_megabytes", len(block), raw.file.name)
-        if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
+        if packed.unpacked > MAX_UNPACKED or (packed.unpacked > RATIO_FROM and packed.unpacked > MAX_RATIO * raw.size):
             raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
         yield block
 
@@ -387,12 +404,14 @@ def _read_csv(raw: RawFile, target: Target) -> int:
             start = next((n for n, one in enumerate(lines, 1) if trimmed(one)), 0)
             if not start:
                 line += len(lines)
+                _check_lines(raw.file, line)
                 continue
             header, spool = _plain_header(raw, lines[start - 1], target)
             if spool is None:
                 body = "\n".join(lines[start:])
                 return _read_quoted(raw, chain((body,), pieces), line + start, header, target)
         spool.padded = spool.padded or _may_be_padded(text, _PADDED_LINES)
+        _check_lines(raw.file, line + len(lines))
         rows += _append_lines(spool, lines[start:], line + start + 1, target.file_no)
         line += len(lines)
         _check_count(raw.file, rows, so_far=True)
@@ -429,7 +448,7 @@ def _append_lines(spool: Spool, lines: list[str], first: int, file_no: int) -> i
 def _append_line(spool: Spool, line: str, number: int, file_no: int) -> int:
     if not trimmed(line):
         return 0
-    fields, flag = line.split(","), ""
+    fields, flag = line.split(",", len(spool.columns)), ""
     if len(fields) != len(spool.columns):
         fields, flag = _fitted(fields, len(spool.columns)), "columns"
     if len(line) > MAX_ROW:
@@ -450,13 +469,28 @@ def _read_quoted(raw: RawFile, pieces: Iterable[str], line: int, header: tuple[s
     """The rest of a CSV file, by the rules of RFC 4180; ``line`` lines of it were read before."""
     spool = target.spools.ordered(target.contract)
     csv.field_size_limit(MAX_UNBROKEN)
-    reader = csv.reader(chain.from_iterable(io.StringIO(piece, newline="") for piece in pieces), strict=True)
+    held = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal held
+        for text in chain.from_iterable(io.StringIO(piece, newline="") for piece in pieces):
+            held += len(text)
+            if held > MAX_RECORD:
+                raise DropError(
+                    "oversized", f"{MAX_RECORD >> 20} MB without the end of a row", raw.file.name, begun + 1
+                )
+            yield text
+
+    reader = csv.reader(lines(), strict=True)
     order: list[int] | None = _order(spool, header) if header else None
-    rows, begun = 0, line
+    rows = blank = 0
+    begun = line
     try:
         for fields in reader:
-            number, begun = begun + 1, line + reader.line_num
+            number, begun, held = begun + 1, line + reader.line_num, 0
             if not fields or (len(fields) == 1 and not trimmed(fields[0])):
+                blank += 1
+                _check_lines(raw.file, blank)
                 continue
             if header is None or order is None:
                 header = tuple(map(trimmed, fields))
@@ -505,7 +539,9 @@ def _read_ndjson(raw: RawFile, target: Target) -> int:
     rows = line = 0
     strange: set[str] = set()
     for piece in texts(raw):
-        for text in piece.removesuffix("\n").split("\n"):
+        lines = piece.removesuffix("\n").split("\n")
+        _check_lines(raw.file, line + len(lines))
+        for text in lines:
             line += 1
             if not trimmed(text):
                 continue
@@ -565,6 +601,8 @@ def _read_parquet(raw: RawFile, target: Target) -> int:
     file, contract = raw.file, target.contract
     raw.check_digest()  # before anything in it is believed
     try:
+        if footer_size(raw.descriptor, raw.size) > MAX_FOOTER:
+            raise DropError("parquet", f"its footer is larger than {MAX_FOOTER >> 20} MB", file.name)
         with os.fdopen(os.dup(raw.descriptor), "rb") as source:
             source.seek(0)
             parquet = pq.ParquetFile(source)
@@ -575,20 +613,43 @@ def _read_parquet(raw: RawFile, target: Target) -> int:
             for name in wanted:
                 _check_parquet_type(file, name, schema.field(name).type, contract)
             # as dictionaries, so that a long text that stands often is unpacked only when it is sane
-            is_text = [name for name in wanted if _is_text(schema.field(name).type)]
+            delta = _delta_encoded(parquet.metadata)
+            is_text = [name for name in wanted if _is_text(schema.field(name).type) and name not in delta]
             reader = pq.ParquetFile(source, read_dictionary=is_text, pre_buffer=False)
-            return _spool_batches(reader.iter_batches(1024, columns=wanted), raw, target)
+            size, groups = _at_once(raw, parquet.metadata, wanted), range(parquet.metadata.num_row_groups)
+            filled = [n for n in groups if parquet.metadata.row_group(n).num_rows]
+            return _spool_batches(reader.iter_batches(size, row_groups=filled, columns=wanted), raw, target)
     except MemoryError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DropError("parquet", "not a Parquet file, or not whole", file.name) from error
 
 
+def _delta_encoded(footer: pq.FileMetaData) -> set[str]:
+    """Columns that the library cannot read as dictionaries, because their values are told by the ones before."""
+    groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
+    chunks = (group.column(n) for group in groups for n in range(group.num_columns))
+    return {chunk.path_in_schema for chunk in chunks if any("DELTA" in name for name in chunk.encodings)}
+
+
+def _at_once(raw: RawFile, footer: pq.FileMetaData, columns: Sequence[str]) -> int:
+    """How many rows are unpacked at once, by what the pages claim: what they need together fits in memory."""
+    claimed = pages(raw.descriptor, footer, set(columns))
+    _check_unpacked(raw, claimed.unpacked)
+    if claimed.largest > 2 * MAX_BATCH or claimed.row > MAX_BATCH:
+        raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
+    return min(1024, MAX_BATCH // max(claimed.row, 1))
+
+
 def _check_footer(raw: RawFile, footer: pq.FileMetaData) -> None:
     """Before any page is read: as many rows as the control file says, and no more bytes than a data file holds."""
     _check_count(raw.file, footer.num_rows)
     groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
-    unpacked = sum(group.total_byte_size for group in groups)
+    _check_unpacked(raw, sum(group.total_byte_size for group in groups))
+
+
+def _check_unpacked(raw: RawFile, unpacked: int) -> None:
+    """What a file is about to unpack to is no more than a data file holds, nor than its drop may."""
     raw.allowance.expect("unpacked_megabytes", unpacked, raw.file.name)
     if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * raw.size):
         raise DropError("zip_bomb", "the file unpacks to more than a data file would hold", raw.file.name)
@@ -599,6 +660,14 @@ def _check_count(file: DataFile, rows: int, *, so_far: bool = False) -> None:
     if rows > file.rows or (rows < file.rows and not so_far):
         held = f"more than {file.rows}" if so_far else f"{rows}"
         raise DropError("rows", f"the file holds {held} rows, the control file says {file.rows}", file.name)
+
+
+def _check_lines(file: DataFile, lines: int) -> None:
+    """There are not many more lines than rows: blank ones are passed over, and each costs as much as a row."""
+    if lines > 2 * file.rows + BLANK_LINES:
+        raise DropError(
+            "rows", f"the file has {lines} lines or more, the control file says {file.rows} rows", file.name
+        )
 
 
 def _check_parquet_type(file: DataFile, name: str, kind: pa.DataType, contract: Contract) -> None:
@@ -633,6 +702,7 @@ def _spool_batches(batches: Iterable[pa.RecordBatch], raw: RawFile, target: Targ
         for number, fields in enumerate(zip(*values, strict=True), rows + 1):
             write_row(spool, target.file_no, number, "", fields)
         rows += batch.num_rows
+        _check_count(raw.file, rows, so_far=True)
     return rows
 
 

@@ -21,6 +21,11 @@ from kanta.landing.spool import RawFile, blocks
 MAX_ELEMENTS = 200_000  # in one transaction
 MAX_TEXT = 16 << 20  # characters in one transaction
 MAX_DEPTH = 50  # below Transaction; what is deeper is no part of a receipt
+DEEPEST = 200  # of the document; more refuses the drop
+MAX_TOKEN = 4 << 20  # bytes of a tag with its attributes, or of a comment; more refuses the drop
+FED = 1 << 20  # bytes that are parsed at once
+MAX_NAMES = 20_000  # of elements and attributes; the parser keeps each, and more refuses the drop
+MAX_BETWEEN = 500_000  # elements in one transaction, or outside any, that are passed over; more refuses the drop
 _SKIPPED = {"ReceiptImage", "ReceiptData", "ElectronicSignature"}  # bulk that says nothing the lines do not
 
 
@@ -101,18 +106,25 @@ class _Elements:
         self.skipping = 0
         self.stack: list[Node] = []
         self.namespace = ""
-        self.elements = self.length = 0
+        self.names: set[str] = set()
+        self.elements = self.length = self.passed = 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         namespace, _, name = tag.rpartition("}")
         if not self.depth and name != "POSLog":
             raise DropError("poslog", "the root element is not POSLog")
         self.depth += 1
+        self.passed += 1
+        self.names.add(tag)
+        self.names.update(attributes)
+        if self.depth > DEEPEST or self.passed > MAX_BETWEEN or len(self.names) > MAX_NAMES:
+            raise DropError("oversized", "the document holds more or deeper elements than any of receipts")
         if self.skipping or (self.stack and (name in _SKIPPED or len(self.stack) > MAX_DEPTH)):
             self.skipping += 1
         elif self.stack or name == "Transaction":
             if not self.stack:
                 self.namespace, self.elements, self.length = namespace, 0, 0
+                self.passed = 0
             self.elements += 1
             local = {key.rpartition("}")[2]: trimmed(value) for key, value in attributes.items()} if attributes else {}
             node = Node(name, namespace == self.namespace, local, self.expat.CurrentLineNumber)
@@ -169,8 +181,13 @@ def parse(document: Iterable[bytes], target: Any, name: str) -> None:
     parser = DefusedXMLParser(target=target, forbid_dtd=True)
     target.expat = parser.parser
     try:
+        fed = 0
         for block in _without_end_mark(document):
-            parser.feed(block)
+            for at in range(0, len(block), FED):
+                parser.feed(block[at : at + FED])
+                fed += min(FED, len(block) - at)
+                if fed - parser.parser.CurrentByteIndex > MAX_TOKEN:  # it waits for the end of a tag or comment
+                    raise DropError("oversized", f"a tag or comment is longer than {MAX_TOKEN >> 20} MB", name)
         parser.close()
     except DefusedXmlException as error:
         raise DropError("xml_dtd", "the document has a DTD or entities", name) from error

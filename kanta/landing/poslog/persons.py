@@ -19,7 +19,7 @@ from typing import Any
 from kanta.foreign import trimmed
 from kanta.landing.drops import DropError
 from kanta.landing.names import Names
-from kanta.landing.poslog.elements import parse
+from kanta.landing.poslog.elements import DEEPEST, parse
 
 #: Elements whose whole content is about a person; ids in them stay.
 _PEOPLE = re.compile(
@@ -110,6 +110,8 @@ class _Units:
         else:
             self.begun, self.asides = element.start, []
         self.stack.append(element)
+        if len(self.stack) > DEEPEST:  # landing refuses it, too
+            raise DropError("oversized", "elements are nested deeper than any of receipts")
 
     def end(self, tag: str) -> None:
         if self.stack:
