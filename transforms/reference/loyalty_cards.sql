@@ -12,11 +12,16 @@ rows_landed as (
 ),
 
 drops as (
-    select distinct
+    select
+        card_id,
+        drop_date,
+        drop_id,
+        max(customer_id) as customer_id
+    from rows_landed
+    group by
         card_id,
         drop_date,
         drop_id
-    from rows_landed
 ),
 
 versions as (
@@ -24,6 +29,7 @@ versions as (
         card_id,
         drop_date,
         drop_id,
+        customer_id,
         case
             when row_number() over (partition by card_id order by drop_date, drop_id) = 1 then date '0001-01-01'
             else drop_date
@@ -35,104 +41,88 @@ versions as (
     from drops
 ),
 
-accounts as (
+placeholders as (
     select
-        async_id,
-        account
-    from customers.account_map
-),
-
-nameless as (
-    select
-        rows_landed.card_id,
-        rows_landed.drop_id,
-        rows_landed.customer_id,
-        placeholders.valid_from,
-        placeholders.valid_to
-    from rows_landed
-    inner join sales._placeholders as placeholders
-        on trim(rows_landed.customer_id) = placeholders.exact_id
-
-    union
-
-    select
-        rows_landed.card_id,
-        rows_landed.drop_id,
-        rows_landed.customer_id,
-        placeholders.valid_from,
-        placeholders.valid_to
-    from rows_landed
-    inner join sales._placeholders as placeholders
-        on case
-            when ltrim(trim(rows_landed.customer_id), '0') = '' then '0' else lower(trim(rows_landed.customer_id))
-        end = placeholders.folded_id
+        coalesce(
+            folded_id, case when ltrim(trim(exact_id), '0') = '' then '0' else lower(trim(exact_id)) end
+        ) as folded_id,
+        exact_id,
+        valid_from,
+        valid_to
+    from sales._placeholders
 ),
 
 cuts as (
-    select
-        card_id,
-        drop_id,
-        date '0001-01-01' as cut
-    from nameless
-
+    select folded_id, date '0001-01-01' as cut
+    from placeholders
     union
-
-    select
-        card_id,
-        drop_id,
-        valid_from as cut
-    from nameless
-
+    select folded_id, valid_from as cut
+    from placeholders
     union
-
-    select
-        card_id,
-        drop_id,
-        valid_to + 1 as cut
-    from nameless
+    select folded_id, valid_to + 1 as cut
+    from placeholders
 ),
 
-pieces as (
+spans as (
     select
-        card_id,
-        drop_id,
+        folded_id,
         cut as valid_from,
-        coalesce(lead(cut) over (partition by card_id, drop_id order by cut) - 1, date '9999-12-31') as valid_to
+        coalesce(lead(cut) over (partition by folded_id order by cut) - 1, date '9999-12-31') as valid_to
     from cuts
     where cut <= date '9999-12-31'
+),
+
+-- The same id in all its letters, span by span: whether it is nobody in any, or in which.
+pieces as (
+    select
+        spans.folded_id,
+        spans.valid_from,
+        spans.valid_to,
+        bool_or(placeholders.folded_id is not null and placeholders.exact_id is null) as in_any_case,
+        list(placeholders.exact_id) filter (placeholders.exact_id is not null) as exact_ids
+    from spans
+    left join placeholders
+        on spans.folded_id = placeholders.folded_id
+        and spans.valid_from between placeholders.valid_from and placeholders.valid_to
+    group by
+        spans.folded_id,
+        spans.valid_from,
+        spans.valid_to
 ),
 
 seen as (
     select
         versions.card_id,
         versions.drop_id,
-        pieces.valid_from as piece,
+        versions.customer_id,
+        pieces.in_any_case,
+        pieces.exact_ids,
         greatest(versions.valid_from, pieces.valid_from) as valid_from,
         least(versions.valid_to, pieces.valid_to) as valid_to
     from versions
     left join pieces
-        on versions.card_id = pieces.card_id
-        and versions.drop_id = pieces.drop_id
+        on case when ltrim(trim(versions.customer_id), '0') = '' then '0' else lower(trim(versions.customer_id)) end
+        = pieces.folded_id
 ),
 
-nobody as (
-    select distinct
-        nameless.card_id,
-        nameless.drop_id,
-        nameless.customer_id,
-        pieces.valid_from as piece
-    from nameless
-    inner join pieces
-        on nameless.card_id = pieces.card_id
-        and nameless.drop_id = pieces.drop_id
-        and pieces.valid_from between nameless.valid_from and nameless.valid_to
+accounts as (
+    select
+        async_id,
+        account
+    from customers.account_map
 )
 
 select
     rows_landed.card_id,
     rows_landed.program_id,
     rows_landed.card_type,
-    case when nobody.card_id is null then coalesce(accounts.account, rows_landed.customer_id) end as customer_id,
+    case
+        when
+            seen.in_any_case is null
+            or rows_landed.customer_id <> seen.customer_id
+            or not (seen.in_any_case or coalesce(list_contains(seen.exact_ids, trim(rows_landed.customer_id)), false))
+            then coalesce(accounts.account, rows_landed.customer_id)
+    end as customer_id,
     rows_landed.issued_at,
     rows_landed.channel_id,
     rows_landed.enrolled_from,
@@ -146,9 +136,4 @@ inner join seen
     and rows_landed.drop_id = seen.drop_id
 left join accounts
     on rows_landed.customer_id = accounts.async_id
-left join nobody
-    on rows_landed.card_id = nobody.card_id
-    and rows_landed.drop_id = nobody.drop_id
-    and rows_landed.customer_id = nobody.customer_id
-    and seen.piece = nobody.piece
 where seen.valid_from <= seen.valid_to
