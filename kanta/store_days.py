@@ -35,7 +35,7 @@ def work_out(night: Night) -> None:
     if not days:
         return
     night.engine.register("ops._trading_days", _trading_days(night, days))
-    night.programme_relations(night.business_date)
+    night.attach("programme.versions")  # and its other relations, unless the ledger has them already
     checked = models()["ops._checked_receipts"].sql
     night.substitute(
         "ops._checked_receipts",

@@ -294,3 +294,26 @@ def test_receipts_are_refused_by_the_programme_of_their_date(home: Home) -> None
     write_drop(home, "pos", SECOND, "S1", joined(before, after))
     work(home, SECOND)
     assert (waiting(home), counted(home)) == ([("T2", "tenders")], ["T1"])
+
+
+# ── what a night asks to be looked at ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_iceberg")
+def test_a_night_asks_for_a_look_at_its_own_matters_alone(home: Home, no_judge: Any) -> None:
+    write_programme(programme(refuse=["tenders"]), home.programme)
+    described(home)
+    write_drop(home, "pos", FIRST, "S1", joined(receipt(1, tenders=[{"amount": "3.00"}]), receipt(2)))
+    member = {"loyalty_card_id": "C1"}
+    write_drop(home, "pos", SECOND, "S1", joined(receipt(3, **member), receipt(3, transaction_id="U3", **member)))
+    write_drop(home, "pos", THIRD, "S1", joined(receipt(4), receipt(4, transaction_id="U4")))
+    refused, doubled, calm = (night.run(home, day, day, judge=no_judge) for day in (FIRST, SECOND, THIRD))
+    assert (refused["set_aside"], refused["doubles"], night.needs_a_look(refused)) == (1, [], True)
+    assert (doubled["set_aside"], doubled["open_quarantine"]) == (0, 1)
+    assert (doubled["doubles"], night.needs_a_look(doubled)) == (["U3 is T3 under another id"], True)
+    # An older row is still open, and nobody's receipt came twice: neither is of this night and of a member's points.
+    assert (calm["set_aside"], calm["open_quarantine"], calm["doubles"]) == (0, 1, [])
+    assert not night.needs_a_look(calm)
+    both = night.run(home, FIRST, THIRD, judge=no_judge)
+    assert (both["set_aside"], len(both["doubles"]), night.needs_a_look(both)) == (1, 1, True)
