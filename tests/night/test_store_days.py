@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kanta import night
+from kanta import night, quarantine
 from kanta.home import Home
+from kanta.lake import Lake
 from tests.cases import write_programme
 from tests.feed import joined, rows, write_drop
 from tests.landing.test_poslog import deliver, document, item, tender
@@ -137,6 +138,18 @@ def test_a_receipt_voided_later_leaves_its_day(shop: Home) -> None:
     ]  # fmt: skip
 
 
+def test_what_is_dismissed_leaves_its_day_whole_and_its_number_was_seen(shop: Home) -> None:
+    refused = receipt(2, total_amount="99.00")
+    write_drop(shop, "pos", MON, "S1", joined(numbered(1, 3), refused))
+    work(shop, MON)
+    assert of_stores(shop, "missing", "quarantined", "verdict") == [("S1", 5, 0, 1, "incomplete")]
+    Lake(shop).publish(MON)
+    (identifier,) = asked(shop, "select quarantine_id from ops.quarantine", "ops.quarantine")[0]
+    quarantine.dismiss(shop, [identifier], "a test of the till")
+    work(shop, TUE)
+    assert of_stores(shop, "missing", "quarantined", "verdict")[0] == ("S1", 5, 0, 0, "complete")
+
+
 def test_a_trading_day_without_drop_is_absent_and_another_is_closed(shop: Home) -> None:
     (shop.programme / "settings.yaml").write_text("trading_days: {S1: [mon, tue, wed, thu], S9: [tue], CC1: [tue]}\n")
     order = {"orders": rows("orders", {}), "order_lines": rows("order_lines", {})}
@@ -210,6 +223,9 @@ def test_points_a_till_states_are_compared_with_ours(limit: str, said: str, repo
     work(home, MON)
     found = asked(home, "select rule, expected, found from ops.receipt_checks", "ops.receipt_checks")
     assert found == report
+    assert asked(
+        home, "select loyalty_card_id, kind, points::integer from ops.declared_points", "ops.declared_points"
+    ) == [("C1", "awarded", int(said))]
     ((_, _, declared, earned, verdict),) = of_stores(home, "points_declared", "points_earned", "verdict")
     assert (float(declared), float(earned), verdict) == (float(said), 10, "differs" if report else "complete")
 
