@@ -202,7 +202,7 @@ def make(home: Home) -> None:
 
 def take_them(home: Home) -> None:
     """Takes each bomb in a process of its own, and prints by which rule it is set aside; nothing where that died."""
-    _ = home.settings, datasets("pos")  # read once for all
+    _ = home.settings, datasets("pos"), pa.array(["once for all"])  # which imports what it can
     for source in BOMBS:
         if process := os.fork():
             os.waitpid(process, 0)
