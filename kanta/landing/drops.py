@@ -293,7 +293,9 @@ def open_file(folder: int, name: str) -> int:
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError as error:
-        rule = {errno.ELOOP: "symlink", errno.ENOENT: "missing_file"}.get(error.errno or 0, "unreadable")
+        rule = {errno.ELOOP: "symlink", errno.ENOENT: "missing_file", errno.ENXIO: "not_a_file"}.get(
+            error.errno or 0, "unreadable"
+        )
         raise DropError(rule, f"the file cannot be opened: {error.strerror}", name) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

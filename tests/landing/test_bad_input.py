@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -126,6 +127,14 @@ def a_listed_file_is_a_pipe(home: Home, source: str) -> Path:
     folder = sound(home, source)
     (folder / "lines.csv").unlink()
     os.mkfifo(folder / "lines.csv")
+    return folder
+
+
+@refused_drop("not_a_file")
+def a_listed_file_is_a_socket(home: Home, source: str) -> Path:
+    folder = sound(home, source)
+    (folder / "lines.csv").unlink()
+    os.mknod(folder / "lines.csv", stat.S_IFSOCK | 0o600)
     return folder
 
 

@@ -264,6 +264,19 @@ def test_a_row_is_theirs_when_landing_takes_it_for_theirs(home: Home, takes: Tak
     assert kept == (taken["customer_id"] != "ERA")
 
 
+def test_a_receipt_nested_without_end_goes_whole_where_it_names_the_person() -> None:
+    deep = (
+        b"<POSLog><Transaction>"
+        + b"<a>" * 5000
+        + b"<CustomerID>ERA</CustomerID>"
+        + b"</a>" * 5000
+        + b"</Transaction></POSLog>"
+    )
+    assert b"ERA" not in persons.blanked(deep, THEIRS)
+    other = deep.replace(b"ERA", b"OTHER")
+    assert persons.blanked(other, THEIRS) == other
+
+
 # ── links ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

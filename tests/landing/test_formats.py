@@ -214,3 +214,38 @@ def test_more_kinds_of_header_than_there_are_spools_land_all_the_same(home: Home
     assert sorted(row["transaction_id"] for row in landed(intake, "transactions")) == sorted(f"T{n}" for n in range(11))
     assert {row["line"] for row in landed(intake, "transactions")} == {2}
     assert intake.warnings.num_rows == 11
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "dictionary"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "zstd"])
+def test_parquet_lands_alike_however_its_pages_are_written(
+    home: Home, takes: Takes, codec: str, version: str, encoding: str
+) -> None:
+    content = joined(*(sale(f"T{n}") for n in range(300)))
+    lines = pa.Table.from_pylist([dict(row) for row in content.pop("lines")])
+    empty, sink = lines.slice(0, 0), io.BytesIO()
+    how: dict[str, Any] = {
+        "compression": codec,
+        "data_page_version": version,
+        "data_page_size": 256,
+        "use_dictionary": True,
+    }
+    if encoding != "dictionary":
+        how |= {"use_dictionary": False, "column_encoding": dict.fromkeys(lines.column_names, encoding)}
+    with pq.ParquetWriter(sink, lines.schema, **how) as writer:
+        for part in (empty, lines.slice(0, 100), empty, lines.slice(100), empty):
+            writer.write_table(part)
+    folder = write_drop(home, "pos", DAY, "S1", content)
+    (folder / "lines.parquet").write_bytes(sink.getvalue())
+    control = json.loads((folder / "control.json").read_bytes())
+    listed = {"name": "lines.parquet", "rows": 300, "sha256": hashlib.sha256(sink.getvalue()).hexdigest()}
+    write_control(folder, control | {"files": [*control["files"], listed]})
+    taken = takes()
+    assert taken.quarantine.to_pylist() == []
+    assert [row["transaction_id"] for row in landed(taken, "lines")] == [f"T{n}" for n in range(300)]
+
+
+def test_a_parquet_file_without_rows_lands(home: Home, takes: Takes) -> None:
+    write_drop(home, "pos", DAY, "S1", {"lines": []}, "parquet")
+    assert [row["status"] for row in takes().drops.to_pylist()] == ["accepted"]

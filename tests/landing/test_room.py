@@ -307,3 +307,13 @@ def test_a_document_of_more_receipts_than_stated_is_read_no_further(
     deliver(home, "A", whole(*(transaction(item(1, "9.00"), number=str(n)) for n in range(500))), 3)
     assert reasons(takes()) == {"A": ("rows", "the document holds more than 3 transactions, the control file says 3")}
     assert len(seen) == 4
+
+
+def test_what_is_odd_is_told_so_many_times_and_then_counted(home: Home, takes: Takes) -> None:
+    folder = write_drop(home, "pos", DAY, "A", many("A", 1))
+    for n in range(intake.MAX_WARNED + 7):
+        (folder / f"note{n:03}.txt").touch()
+    write_drop(home, "pos", DAY, "B", {"lines": [{"transaction_id": "T", "odd": "1"}]})
+    warned = takes().warnings.to_pylist()
+    assert [row["rule"] for row in warned] == ["stray_file"] * intake.MAX_WARNED + ["and_more", "unknown_column"]
+    assert warned[intake.MAX_WARNED]["reason"] == "7 more like these"
