@@ -14,7 +14,7 @@ from kanta.report.showing import LISTED
 class StoreDay:
     """A store's day that is not whole: what it lacks, and how far its tenders and points are off.
 
-    ``numbers``: the first of the missing numbers.
+    ``numbers``: the first of the missing numbers; ``points_off``: 0 where the tills state no points.
     """
 
     store_id: str
@@ -61,7 +61,7 @@ _ODD = """
 select
     store_id, business_date, verdict, receipts, missing,
     array_to_string(string_split(coalesce(missing_numbers, ''), '|')[:3], ', '),
-    quarantined, reports, difference, points_declared - points_earned
+    quarantined, reports, difference, case when points_declared <> 0 then points_declared - points_earned else 0 end
 from ops.store_days
 where business_date > $previous and business_date <= $night and verdict in ('absent', 'incomplete', 'differs')
 order by verdict = 'differs', business_date desc, quarantined desc, missing desc, reports desc, store_id
