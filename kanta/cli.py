@@ -48,6 +48,9 @@ def _speak() -> None:
 
 def _carried_out(options: argparse.Namespace) -> int:
     try:
+        words = [value for value in vars(options).values() if isinstance(value, str)]
+        if any("\ud800" <= letter <= "\udfff" for word in words for letter in word):  # bytes that are no UTF-8
+            raise BadArguments("A word of the command is no text in UTF-8", next_step="kanta COMMAND --help")
         return int(options.run(options))
     except KantaError as error:
         return _failed(error, options)

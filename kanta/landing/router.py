@@ -28,6 +28,7 @@ from kanta.landing.drops import Found
 from kanta.landing.limits import LISTED_BYTES, too_many
 from kanta.landing.spool import BREAK, RETURN, SEPARATOR, Spool
 
+LATEST = "9999-12-30"  # for moments: one later has no date in every zone
 EARLIEST = "1900-01-01"  # for dates the contract sets no bound to; source systems write it for "no date"
 LARGEST = 10**12  # no amount, rate or quantity of a retailer is as large; it is a shifted column or a card number
 ANY_AGE = 36525  # days: a feed whose facts the settings do not bound
@@ -174,8 +175,9 @@ def rules(column: Column, raw: str, value: str) -> list[Rule]:
     if column.minimum or column.type in ("DATE", "TIMESTAMPTZ"):
         least = column.minimum or EARLIEST
         rule("range", f"{value} < {_bound(column, least)}", f"is less than {least}")
-    if column.maximum:
-        rule("range", f"{value} > {_bound(column, column.maximum)}", f"is more than {column.maximum}")
+    if column.maximum or column.type == "TIMESTAMPTZ":
+        most = column.maximum or LATEST
+        rule("range", f"{value} > {_bound(column, most)}", f"is more than {most}")
     if column.days_after_drop is not None:
         # the day of a moment depends on the zone: the writer's day will do as well as UTC's
         day = f"least({value}::date, try_cast(substr({raw}, 1, 10) as date))" if column.type == "TIMESTAMPTZ" else value

@@ -815,7 +815,7 @@ def _zone(value: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_zone)]
-Place = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
+Place = Annotated[str, Field(min_length=1, pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$")]
 #: How many days; a century is any age.
 Days = Annotated[Whole, Field(ge=0, le=36525)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

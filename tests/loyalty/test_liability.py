@@ -18,7 +18,7 @@ from kanta.programme import Programme, Version
 from kanta.programme.relations import relations
 from kanta.reading import open_lake
 from tests.cases import cases
-from tests.loyalty.test_cases import work
+from tests.loyalty.test_cases import table, work
 from tests.loyalty.test_outlook import give
 
 Row = dict[str, Any]
@@ -409,3 +409,31 @@ def test_the_views_answer_over_a_published_lake(home: Home) -> None:
         rows = {name: engine.value(f"select count(*) from loyalty.{name}") for name in names}
     assert rows["liability"], rows
     assert [found.examples for found in verify.verify(home) if found.breaches] == []
+
+
+@pytest.mark.slow
+def test_what_was_taken_of_a_lot_that_became_another_kind_is_of_the_kind_it_was_taken_in(home: Home) -> None:
+    """Head office corrects the reward point of two adjustments, and debits take from the lots as they are now."""
+
+    def adjusted(identifier: str, card: str, points: str, day: str, kind: str) -> dict[str, str]:
+        row = {"adjustment_id": identifier, "card_id": card, "points": points, "date": day}
+        return row | {"reward_point_id": kind}
+
+    first = [adjusted("J1", "E", "10.00", "2026-01-04", "points"), adjusted("J3", "F", "10.00", "2026-01-04", "status")]
+    then = [
+        adjusted("J1", "E", "10.00", "2026-01-04", "status"), adjusted("J3", "F", "10.00", "2026-01-04", "points"),
+        adjusted("J2", "E", "-4.00", "2026-01-05", "status"), adjusted("J4", "F", "-4.00", "2026-01-05", "points"),
+    ]  # fmt: skip
+    landing = {
+        "hq/2026-01-05/hq": {"loyalty_cards": [{"card_id": "E"}, {"card_id": "F"}], "loyalty_adjustments": first},
+        "hq/2026-01-06/hq": {"loyalty_adjustments": then},
+    }
+    worked = {"base": "club", "programme": {}, "landing": landing, "through": "2026-01-06"}
+    work(worked, home, each_night=True)
+    assert [
+        (result.about[:30], result.examples) for result in verify.verify(home, everything=True) if result.breaches
+    ] == []
+    left = {(row["reward_point_id"], row["cohort"]): row["closing"] for row in table(home, "loyalty.liability")}
+    assert {key: closing for key, closing in left.items() if closing} == {
+        ("points", date(2026, 1, 1)): 6, ("status", date(2026, 1, 1)): 6,
+    }  # fmt: skip

@@ -7,8 +7,9 @@ from itertools import product
 
 import pytest
 
-from kanta import night, verify
+from kanta import night, quarantine, verify
 from kanta.home import Home
+from kanta.lake import Lake
 from tests.cases import bases, write_programme
 from tests.conftest import NoJudge
 from tests.feed import joined, rows, write_drop
@@ -124,3 +125,23 @@ def test_numbers_beyond_all_bounds_are_told_and_stop_nothing(home: Home, no_judg
     assert reasons["T2"] == "too_large"
     assert set(reasons.values()) <= {"too_large", "no_rule", "overdrawn", "second_tender"}, reasons
     assert [result.about for result in verify.verify(home) if result.breaches] == []
+
+
+def test_a_moment_beyond_the_calendar_and_an_order_that_is_not_its_lines_are_set_aside(home: Home) -> None:
+    """Of the last second of 9999 there is no date east of Greenwich: it stopped the call center's night."""
+    write_programme(rules("USD", "1.00"), home.programme)
+    invoiced = {"status": "invoiced", "invoiced_date": DAY.isoformat()}
+    orders = [{"order_id": "O1"}, {"order_id": "O2"} | invoiced, {"order_id": "O3"} | invoiced]
+    held = {"order_id": "O1", "hold_code": "X", "event": "hold", "at": "9999-12-31T23:59:59Z", "user": "u"}
+    content = {
+        "orders": rows("orders", *orders),
+        "order_lines": rows("order_lines", {"order_id": "O1"}, {"order_id": "O3", "net_amount": "7.00"}),
+        "hold_events": [held],
+    }
+    write_drop(home, "call_center", DAY, "CC1", content)
+    night.run_stage(home, "ingest_call_center", DAY)
+    Lake(home).publish(DAY)
+    refused = {(row["record_key"].split("|")[0], row["rule"]) for row in quarantine.listed(home)}
+    assert {row for row in refused if row[1] != "companion"} == {
+        ("O1", "range:at"), ("O2", "net_is_its_lines"), ("O3", "net_is_its_lines"),
+    }  # fmt: skip

@@ -8,9 +8,10 @@ with
 lots as (
     select
         lot_id,
-        max_by(program_id, (seq, earned_on)) as program_id,
-        max_by(reward_point_id, (seq, earned_on)) as reward_point_id,
-        max_by(earned_on, (seq, earned_on)) as earned_on,
+        -- What takes a lot of another kind back is of the same change as what it is now.
+        max_by(program_id, (seq, points, earned_on)) as program_id,
+        max_by(reward_point_id, (seq, points, earned_on)) as reward_point_id,
+        max_by(earned_on, (seq, points, earned_on)) as earned_on,
         max(coalesce(expires_on, date '9999-12-31')) as expires_on
     from loyalty.lot_postings
     group by lot_id

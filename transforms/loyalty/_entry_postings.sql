@@ -78,6 +78,8 @@ matched as (
     full outer join published
         on now.entry_id = published.entry_id
         and now.card_id = published.card_id
+        and now.program_id = published.program_id
+        and now.reward_point_id = published.reward_point_id
         and now.entry_type = published.entry_type
         and now.side = published.side
         and now.entry_date = published.entry_date

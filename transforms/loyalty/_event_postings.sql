@@ -105,6 +105,7 @@ same as (
         and now.usable_from is not distinct from published.usable_from
         and now.expires_on is not distinct from published.expires_on
         and now.occurred_at is not distinct from published.occurred_at
+        and now.program_id = published.program_id
         and now.reward_point_id = published.reward_point_id
 ),
 

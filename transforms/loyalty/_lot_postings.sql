@@ -1,5 +1,5 @@
 -- What loyalty.lot_postings gains tonight: lots opened, and differences to lots opened before.
--- grain: lot_id, earned_on, usable_from, expires_on
+-- grain: lot_id, earned_on, usable_from, expires_on, card_id, program_id, reward_point_id
 with
 
 now as (
@@ -73,6 +73,8 @@ matched as (
     full outer join published
         on now.lot_id = published.lot_id
         and now.card_id = published.card_id
+        and now.program_id = published.program_id
+        and now.reward_point_id = published.reward_point_id
         and now.earned_on = published.earned_on
         and now.usable_from = published.usable_from
         and now.expires_on is not distinct from published.expires_on

@@ -35,9 +35,9 @@ origins as (
 lots as (
     select
         lot_id,
-        max_by(program_id, (seq, earned_on)) as program_id,
-        max_by(reward_point_id, (seq, earned_on)) as reward_point_id,
-        max_by(earned_on, (seq, earned_on)) as earned_on
+        max_by(program_id, (seq, points, earned_on)) as program_id,
+        max_by(reward_point_id, (seq, points, earned_on)) as reward_point_id,
+        max_by(earned_on, (seq, points, earned_on)) as earned_on
     from loyalty.lot_postings
     group by lot_id
 ),
@@ -55,9 +55,10 @@ effects as (
 
     union all
 
+    -- A lot may be of another kind since: what a debit took is of the kind of its own entry.
     select
-        lots.program_id,
-        lots.reward_point_id,
+        coalesce(debits.program_id, lots.program_id) as program_id,
+        coalesce(debits.reward_point_id, lots.reward_point_id) as reward_point_id,
         allocations.debit_entry_id as origin_id,
         allocations.seq,
         allocations.posted_date,
@@ -66,6 +67,8 @@ effects as (
     from loyalty.allocations as allocations
     inner join lots
         on allocations.lot_id = lots.lot_id
+    left join loyalty.entries as debits
+        on allocations.debit_entry_id = debits.entry_id
 ),
 
 movements as (
