@@ -372,7 +372,8 @@ def choose(engine: Engine, safe: str, kind: str, control: Decimal, campaign: str
     """Applies a safe condition to ``audience.customers``; the rest as :func:`of` says."""
     try:
         kinds = engine.rows(f"select typeof({safe}) from audience.customers limit 1")
-        engine.value(f"select count(*) from audience.customers where {safe}")
+        if not kinds or kinds[0][0] == "BOOLEAN":
+            engine.value(f"select count(*) from audience.customers where {safe}")
     except KantaError as error:
         raise BadArguments(f"The condition cannot be worked out: {error.what}", where=safe) from None
     if kinds and kinds[0][0] != "BOOLEAN":

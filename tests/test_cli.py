@@ -201,6 +201,14 @@ def test_a_console_without_a_letter_shows_its_number(monkeypatch: pytest.MonkeyP
     assert console.buffer.getvalue() == b"V\\xe4in\\xf6 \\u2615 \\udcff\n"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("arguments", [["explain", "entry"], ["query"], ["quarantine", "show"]], ids=" ".join)
+def test_a_word_that_is_no_text_is_a_bad_argument(
+    arguments: list[str], here: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*arguments, "\udcff"]) == 2
+    assert "no text in UTF-8" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -215,6 +215,8 @@ def test_a_condition_that_is_no_yes_or_no_is_refused(engine: Engine) -> None:
         audience.choose(engine, audience.condition("upper(segment)"), "email", Decimal(0), "", NIGHT)
     with pytest.raises(BadArguments, match="cannot be worked out"):
         audience.choose(engine, audience.condition("segment > 3.5 and r = 'x'"), "email", Decimal(0), "", NIGHT)
+    with pytest.raises(BadArguments, match="cannot be worked out"):  # its type is known, its values are not
+        audience.choose(engine, audience.condition("monetary_total between 1 and 'x'"), "email", Decimal(0), "", NIGHT)
 
 
 def test_a_list_without_its_column_is_refused(tmp_path: Path) -> None:

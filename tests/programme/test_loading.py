@@ -413,6 +413,10 @@ def test_settings_have_defaults_and_tell_their_problems(folder: Path) -> None:
         ":2: time_zone: must be a time zone such as Europe/Helsinki",
         ":3: trading_day: unknown key; did you mean trading_days?",
     ]
+    file.write_text('landing: "a\\0b"\n')
+    with pytest.raises(BadProgramme) as error:
+        load_settings(folder)
+    assert [line.replace(str(file), "")[:12] for line in error.value.problems] == [":1: landing:"]
 
 
 @pytest.mark.parametrize(
