@@ -8,6 +8,7 @@ Rules: spec 2-loyalty sections 6 and 7.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -105,20 +106,18 @@ def dismiss(home: Home, dismissed: Sequence[Row], why: str) -> None:
 def record(night: Night, kind: str, contents: Mapping[str, Mapping[str, Any]]) -> None:
     """Adds decisions, each under its name and how often that was decided before."""
     night.attach("ops.decisions")
-    rows = []
-    for name, content in contents.items():
-        known = night.engine.value(
-            "select count(*) from ops.decisions where starts_with(decision_id, $name)", {"name": f"{name} #"}
-        )
-        rows.append(
-            {
-                "decision_id": f"{name} #{known + 1}",
-                "kind": kind,
-                "recorded_on": night.business_date,
-                "content": json.dumps(content),
-                "seq": night.seq,
-            }
-        )
+    before = "select regexp_replace(decision_id, ' #[0-9]+$', '') from ops.decisions where kind = $kind"
+    known = Counter(name for (name,) in night.engine.rows(before, {"kind": kind}))
+    rows = [
+        {
+            "decision_id": f"{name} #{known[name] + 1}",
+            "kind": kind,
+            "recorded_on": night.business_date,
+            "content": json.dumps(content),
+            "seq": night.seq,
+        }
+        for name, content in contents.items()
+    ]
     night.engine.register("ops._decided", pa.Table.from_pylist(rows))
     night.append("ops.decisions", "select * from ops._decided")
 
