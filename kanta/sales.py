@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 
 from kanta import programme
 from kanta.landing import QUARANTINE
 from kanta.night import Night
+from kanta.programme.model import ReceiptRule
 
 #: The rules by which this stage sets a copy of a receipt aside.
 DIFFERS = "copy_differs"
-REFUSING = ("discount", "double", "empty", "negative_price", "rounding", "sign", "tax", "tenders", "unknown")
+REFUSING = tuple(rule for rule in get_args(ReceiptRule) if rule != "points")
 
 _NOTHING_REFUSED = (
     "select cast(null as varchar) as document_id, cast(null as varchar) as drop_id, cast(null as varchar) as rule,"
